@@ -1,0 +1,129 @@
+"""The verbs of a job: enqueue it now, later, in bulk, from blocking and from async code.
+
+`Job` has them, and so has what `Job.using(…)` returns: the job with other options for the calls that follow.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec
+
+from sidelamb.times import epoch_seconds, seconds
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Iterable
+
+    from sidelamb.client import Client
+    from sidelamb.template import Template
+
+__all__ = ["Enqueues", "Setter"]
+
+P = ParamSpec("P")
+
+
+class Enqueues(Generic[P]):
+    """What can be enqueued.
+
+    All verbs raise, before anything is stored: BadCall for arguments that the function would not take,
+    BadArgument for values that JSON does not have, PayloadTooLarge, UnknownQueue, and ConfigError without a
+    Redis; and RedisUnreachable, RedisRefused (certainly not stored) or RedisUncertain (perhaps stored), with the
+    `jids` that it is about.
+    """
+
+    @property
+    @abstractmethod
+    def template(self) -> Template:
+        """What all these calls have in common."""
+
+    @property
+    @abstractmethod
+    def client(self) -> Client:
+        """The client that they go through."""
+
+    def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> str:
+        """Put the job on its queue and return its id; the empty text if client middleware stopped it."""
+        return self.client.submit(self.template, args, kwargs)
+
+    def enqueue_in(self, delay: float | dt.timedelta, /, *args: P.args, **kwargs: P.kwargs) -> str:
+        """Have the job run after `delay` (seconds or timedelta); returns as `enqueue`.
+
+        Raises:
+            BadOption: `delay` is no such thing. A negative one is in the past: the job is pushed at once.
+        """
+        template, client = self.template, self.client
+        return client.submit(template, args, kwargs, at=client.now() + seconds(delay, template.name))
+
+    def enqueue_at(self, when: float | dt.datetime, /, *args: P.args, **kwargs: P.kwargs) -> str:
+        """Have the job run at `when` (aware datetime or epoch seconds); returns as `enqueue`.
+
+        Raises:
+            BadOption: `when` has no timezone or is no time. In the past, the job is pushed at once.
+        """
+        template = self.template
+        return self.client.submit(template, args, kwargs, at=epoch_seconds(when, template.name))
+
+    def enqueue_many(
+        self,
+        items: Iterable[tuple[Any, ...] | dict[str, Any]],
+        *,
+        progress: Callable[[int], None] | None = None,
+    ) -> int:
+        """Put one job on the queue for each item, 1,000 a round trip, and return how many.
+
+        Args:
+            items: for each job a tuple of its positional arguments, like `[(1,), (2,)]`, or a dict of its
+                keyword arguments. May be a generator: it is read as it is stored, and never held whole.
+            progress: called after each round trip with the number of jobs stored so far.
+
+        Raises:
+            BadCall: an item is neither tuple nor dict, or its arguments are wrong. On any error whole round
+                trips may have been stored before it: `error.stored` says how many jobs.
+        """
+        return self.client.submit_many(self.template, items, progress)
+
+    async def aenqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> str:
+        """`enqueue` for async code."""
+        return await self.client.asubmit(self.template, args, kwargs)
+
+    async def aenqueue_in(self, delay: float | dt.timedelta, /, *args: P.args, **kwargs: P.kwargs) -> str:
+        """`enqueue_in` for async code."""
+        template, client = self.template, self.client
+        return await client.asubmit(template, args, kwargs, at=client.now() + seconds(delay, template.name))
+
+    async def aenqueue_at(self, when: float | dt.datetime, /, *args: P.args, **kwargs: P.kwargs) -> str:
+        """`enqueue_at` for async code."""
+        template = self.template
+        return await self.client.asubmit(template, args, kwargs, at=epoch_seconds(when, template.name))
+
+    async def aenqueue_many(
+        self,
+        items: Iterable[tuple[Any, ...] | dict[str, Any]],
+        *,
+        progress: Callable[[int], None] | None = None,
+    ) -> int:
+        """`enqueue_many` for async code."""
+        return await self.client.asubmit_many(self.template, items, progress)
+
+
+class Setter(Enqueues[P]):
+    """A job with the options of one call: what `Job.using` returns."""
+
+    def __init__(self, template: Template, client: Client | None = None) -> None:
+        self._template = template
+        self._client = client
+
+    @property
+    def template(self) -> Template:
+        """The job's, with the changed options."""
+        return self._template
+
+    @property
+    def client(self) -> Client:
+        """The one that was given, or else the process's."""
+        from sidelamb.settings import default_client  # noqa: PLC0415 - settings import the client, which knows jobs
+
+        return self._client or default_client()
+
+    def __repr__(self) -> str:
+        return f"<{self._template.name} with {self._template.head}>"

@@ -1,0 +1,105 @@
+"""The links of this process: one for each Redis URL, and for each running event loop its own async one.
+
+A process with many clients of one Redis has one pool of connections. Links connect when they are first used,
+so that sharing them across a fork is harmless.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import redis
+
+from sidelamb.errors import ConfigError
+from sidelamb.link import Link, client_kwargs
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from sidelamb.alink import AsyncLink
+
+__all__ = ["LoopLink", "LoopLinks", "link_to", "loop_links_to"]
+
+_links: dict[str, Link] = {}
+_loop_links: dict[str, LoopLinks] = {}
+
+
+def link_to(target: str | redis.Redis) -> Link:
+    """Return the link to a Redis URL, the same for the same URL; or a new one like a redis-py client.
+
+    Raises:
+        ConfigError: `target` is neither.
+    """
+    if isinstance(target, str):
+        found = _links.get(target)
+        return found or _links.setdefault(target, Link(target))
+    if not isinstance(target, redis.Redis):
+        raise ConfigError(
+            f"redis= takes a URL like redis://host:6379/0 or a redis.Redis, not {type(target).__qualname__}"
+        )
+    return Link(target)
+
+
+def loop_links_to(target: str | redis.Redis) -> LoopLinks:
+    """Return the async links to a target, the same for the same URL."""
+    if isinstance(target, str):
+        return _loop_links.get(target) or _loop_links.setdefault(target, LoopLinks(target))
+    return LoopLinks(_async_kwargs(target))
+
+
+class LoopLink(NamedTuple):
+    """What one event loop has."""
+
+    link: AsyncLink
+    life: AsyncGenerator[None, None]
+    """Closes the link when it is closed itself."""
+
+
+class LoopLinks:
+    """Async links to one Redis, one for each event loop that is running.
+
+    A loop's link is closed when the loop ends: asyncio closes async generators then, and each link is held by
+    one. Of a loop that was closed without that, the link is only forgotten.
+    """
+
+    def __init__(self, target: str | dict[str, Any]) -> None:
+        self._target = target
+        self._links: dict[asyncio.AbstractEventLoop, LoopLink] = {}
+
+    async def here(self) -> LoopLink:
+        """Return the link of the running loop."""
+        loop = asyncio.get_running_loop()
+        return self._links.get(loop) or await self._open(loop)
+
+    async def close(self) -> None:
+        """Close the link of the running loop; the next call opens a new one."""
+        found = self._links.get(asyncio.get_running_loop())
+        if found:
+            await found.life.aclose()
+
+    async def _open(self, loop: asyncio.AbstractEventLoop) -> LoopLink:
+        from sidelamb.alink import AsyncLink  # noqa: PLC0415 - only async code needs it
+
+        link = AsyncLink(self._target)
+        opened = LoopLink(link, self._life(loop, link))
+        for other in [other for other in list(self._links) if other.is_closed()]:
+            self._links.pop(other, None)
+        self._links[loop] = opened
+        await anext(opened.life)
+        return opened
+
+    async def _life(self, loop: asyncio.AbstractEventLoop, link: AsyncLink) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            self._links.pop(loop, None)
+            await link.close()
+
+
+def _async_kwargs(client: redis.Redis) -> dict[str, Any]:
+    """Return what an async connection takes of a blocking client's settings."""
+    import redis.asyncio as aredis  # noqa: PLC0415 - only async code needs it
+
+    cls = getattr(aredis, client.connection_pool.connection_class.__name__, aredis.Connection)
+    return {**client_kwargs(client), "connection_class": cls}

@@ -1,0 +1,30 @@
+-- Shared by all scripts: put before each when it is loaded. Touches no key by itself.
+
+local CHUNK = 2000 -- arguments a command: ElastiCache Serverless takes 3,999, Lua's unpack about 8,000
+
+local function finite(n) return n ~= nil and n == n and n ~= math.huge and n ~= -math.huge end
+
+-- A lease's job fields begin with their index; its others (capsule, poller, open, claim) do not.
+local function is_job(field)
+  local b = string.byte(field, 1)
+  return b >= 48 and b <= 57
+end
+
+local function call_in_chunks(command, key, list, from, to)
+  while from <= to do
+    local last = math.min(from + CHUNK - 1, to)
+    redis.call(command, key, unpack(list, from, last))
+    from = last + 1
+  end
+end
+
+-- Removes a lease that holds no job any more, and with it its slot.
+local OTHER_FIELDS = 3 -- capsule, poller, and one of open and claim
+local function close_if_empty(lease, leases, slots, id)
+  local left = redis.call('HLEN', lease) - OTHER_FIELDS
+  if left > 0 then return left end
+  redis.call('DEL', lease)
+  redis.call('ZREM', leases, id)
+  redis.call('SREM', slots, id)
+  return 0
+end

@@ -1,0 +1,52 @@
+-- promote: moves entries whose time has come from a set to their queues.
+--
+-- KEYS  1 schedule or retry (zset)   2 queues (set)   3 dead (zset)   4.. queues' lists
+-- ARGV  1 now, epoch s   2 Q, then Q queue names in the order of their lists
+--       then for each entry: the bytes in the set, the bytes to push ('' for the same),
+--       and the index of its list in KEYS, or 3 for one that cannot be read and goes to dead
+-- RETURNS { promoted, sent to dead }
+--
+-- KEEPS an entry moves only if its old bytes are still there and due; two passes at once move it once.
+--       An entry whose queue is no list stays where it is.
+-- REPEAT safe, by bytes. OOM: the first write is a removal.
+
+local now, Q = tonumber(ARGV[1]), tonumber(ARGV[2])
+local first, usable = 3 + Q, { [3] = true }
+redis.call('SCARD', KEYS[2])
+redis.call('ZCARD', KEYS[3])
+for q = 1, Q do usable[3 + q] = type(redis.pcall('LLEN', KEYS[3 + q])) == 'number' end
+
+local members, entries = {}, {}
+for i = first, #ARGV, 3 do members[#members + 1] = ARGV[i] end
+for i = 1, #members, CHUNK do
+  local last = math.min(i + CHUNK - 1, #members)
+  local scores = redis.call('ZMSCORE', KEYS[1], unpack(members, i, last))
+  for j = 1, last - i + 1 do
+    local at = first + 3 * (i + j - 2)
+    local list = tonumber(ARGV[at + 2])
+    if scores[j] and tonumber(scores[j]) <= now and usable[list] then entries[#entries + 1] = at end
+  end
+end
+if #entries == 0 then return { 0, 0 } end
+
+local gone, lists, died, names = {}, {}, {}, {}
+for n, at in ipairs(entries) do
+  local list, bytes = tonumber(ARGV[at + 2]), ARGV[at + 1]
+  gone[n] = ARGV[at]
+  if bytes == '' then bytes = ARGV[at] end
+  if list == 3 then
+    died[#died + 1] = ARGV[1]
+    died[#died + 1] = bytes
+  else
+    if not lists[list] then
+      lists[list] = {}
+      names[#names + 1] = ARGV[2 + list - 3]
+    end
+    table.insert(lists[list], bytes)
+  end
+end
+call_in_chunks('ZREM', KEYS[1], gone, 1, #gone)
+call_in_chunks('SADD', KEYS[2], names, 1, #names)
+for list, payloads in pairs(lists) do call_in_chunks('LPUSH', KEYS[list], payloads, 1, #payloads) end
+call_in_chunks('ZADD', KEYS[3], died, 1, #died)
+return { #entries - #died / 2, #died / 2 }

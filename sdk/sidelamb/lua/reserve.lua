@@ -1,0 +1,126 @@
+-- reserve: moves jobs from queues into leases, one lease for each free slot.
+--
+-- KEYS  1 leases (zset)   2 slots of the capsule (set)   3 paused (set)
+--       4.. Q queues (list), in the order to look at them; then Q alone lists (list); then S leases (hash)
+-- ARGV  1 expires: epoch s after which an unclaimed lease may be reaped
+--       2 cap: how many leases the capsule may have at once, over all pollers
+--       3 most jobs a lease   4 most payload bytes a lease   5 bytes that each job adds to its payload's
+--       6 capsule   7 poller   8 Q   9 S   10.. Q queue names; then S lease ids
+-- RETURNS { waiting, { names of paused queues with jobs }, leases in use, { id, field, payload, field, payload, … }, … }
+--       `waiting` counts the jobs left behind in queues that are not paused.
+--
+-- Spread, then pack: with fewer jobs than slots one job a lease, else ceil(jobs / slots) up to the limits.
+-- A payload that is over the limit of bytes gets a lease of its own; the caller decides about it.
+-- Jobs under suspicion (alone) come first, one a lease.
+-- KEEPS a job is in exactly one place; the capsule never has more leases than `cap`.
+-- REPEAT by lease id: if any of the leases exists, what they hold is returned and nothing is taken.
+-- OOM   the first write is a pop, which Redis allows when full; what follows it is then allowed too.
+
+local expires, cap, most, most_bytes, extra =
+  tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local capsule, poller, Q, S = ARGV[6], ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9])
+local first_alone, first_lease, first_name, first_id = 3 + Q, 3 + 2 * Q, 9, 9 + Q
+if not finite(expires) then return redis.error_reply('ERR expires is not a finite number') end
+
+redis.call('ZCARD', KEYS[1])
+local in_use = redis.call('SCARD', KEYS[2])
+
+-- a repeated call
+local lease_keys = {}
+for s = 1, S do lease_keys[s] = KEYS[first_lease + s] end
+if redis.call('EXISTS', unpack(lease_keys)) > 0 then
+  local reply = { 0, {}, in_use }
+  for s = 1, S do
+    local held = { ARGV[first_id + s] }
+    local all = redis.call('HGETALL', lease_keys[s])
+    for i = 1, #all, 2 do
+      if is_job(all[i]) then held[#held + 1] = all[i]; held[#held + 1] = all[i + 1] end
+    end
+    if #held > 1 then reply[#reply + 1] = held end
+  end
+  return reply
+end
+
+-- what waits
+local paused = {}
+if redis.call('SCARD', KEYS[3]) > 0 then
+  for q = 1, Q do paused[q] = redis.call('SISMEMBER', KEYS[3], ARGV[first_name + q]) == 1 end
+end
+local length, suspects, waiting, waiting_alone, held_back = {}, {}, 0, 0, {}
+for q = 1, Q do
+  length[q] = redis.call('LLEN', KEYS[3 + q])
+  suspects[q] = redis.call('LLEN', KEYS[first_alone + q])
+  if paused[q] then
+    if length[q] + suspects[q] > 0 then held_back[#held_back + 1] = ARGV[first_name + q] end
+    length[q], suspects[q] = 0, 0
+  end
+  waiting = waiting + length[q]
+  waiting_alone = waiting_alone + suspects[q]
+end
+local slots = math.min(S, cap - in_use)
+if slots <= 0 or waiting + waiting_alone == 0 then return { waiting + waiting_alone, held_back, in_use } end
+
+local reply, scores, ids, used = { 0, held_back, 0 }, {}, {}, 0
+local function open(fields)
+  used = used + 1
+  local id = ARGV[first_id + used]
+  redis.call('HSET', lease_keys[used], 'capsule', capsule, 'poller', poller, 'open', #fields / 2)
+  call_in_chunks('HSET', lease_keys[used], fields, 1, #fields)
+  scores[#scores + 1] = ARGV[1]; scores[#scores + 1] = id
+  ids[used] = id
+  table.insert(fields, 1, id)
+  reply[#reply + 1] = fields
+end
+
+for q = 1, Q do
+  while suspects[q] > 0 and used < slots do
+    local payload = redis.call('RPOP', KEYS[first_alone + q])
+    open({ '0!' .. ARGV[first_name + q], payload })
+    suspects[q] = suspects[q] - 1
+    waiting_alone = waiting_alone - 1
+  end
+end
+
+-- popped payloads not yet placed, all of queue `from`
+local buffer, at, from, wanted = {}, 1, 0, 0
+local function peek()
+  if at <= #buffer then return buffer[at] end
+  for q = 1, Q do
+    if length[q] > 0 then
+      buffer = redis.call('RPOP', KEYS[3 + q], math.min(length[q], wanted, 1000))
+      at, from = 1, q
+      length[q] = length[q] - #buffer
+      return buffer[1]
+    end
+  end
+end
+
+local free = slots - used
+local size = waiting <= free and 1 or math.min(most, math.ceil(waiting / math.max(free, 1)))
+wanted = size * free
+while used < slots do
+  local fields, n, bytes = {}, 0, 0
+  while n < size do
+    local payload = peek()
+    if not payload then break end
+    local cost = #payload + extra
+    if n > 0 and bytes + cost > most_bytes then break end
+    fields[#fields + 1] = n .. ':' .. ARGV[first_name + from]
+    fields[#fields + 1] = payload
+    n, bytes, at, wanted, waiting = n + 1, bytes + cost, at + 1, wanted - 1, waiting - 1
+    if bytes > most_bytes then break end
+  end
+  if n == 0 then break end
+  open(fields)
+end
+
+local rest = {}
+for i = #buffer, at, -1 do rest[#rest + 1] = buffer[i] end
+if #rest > 0 then call_in_chunks('RPUSH', KEYS[3 + from], rest, 1, #rest) end
+if used > 0 then
+  call_in_chunks('ZADD', KEYS[1], scores, 1, #scores)
+  call_in_chunks('SADD', KEYS[2], ids, 1, #ids)
+end
+reply[1] = waiting + waiting_alone
+reply[3] = in_use + used
+return reply

@@ -1,0 +1,254 @@
+"""What can be set for a job, checked where it is written down, and how it stands in a payload.
+
+The Python names are ours (`max_retries`, `on_exhausted`), the wire's are Sidekiq's (`retry`, `dead`). A job's
+own timeout stays here, in the registry of the worker; only one given for a single call travels.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+from sidelamb.errors import BadOption, UnknownOption
+from sidelamb.names import queue_name
+from sidelamb.payload import DEFAULT_QUEUE
+from sidelamb.wording import did_you_mean, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["Backoff", "CallOptions", "DeclareOptions", "ExhaustedHook", "JobOptions", "OnExhausted", "wire_head"]
+
+OnExhausted = Literal["dead", "discard"]
+
+Backoff = Callable[[int, BaseException], "float | dt.timedelta | None"]
+"""Takes the number of the attempt that failed (1 is the first) and its error; returns seconds to the next, or None
+for Sidekiq's formula."""
+
+ExhaustedHook = Callable[[dict[str, Any], "BaseException | None"], "OnExhausted | None"]
+"""Takes the payload and the last error when a job has used up its retries; "discard" drops it."""
+
+DEFAULT_RETRIES = 25
+"""Sidekiq's default, on the wire as `true`: about 20 days."""
+
+MOST_RETRIES = 100_000
+"""A bound for typing errors; the wait before retry n grows with n⁴."""
+
+MOST_TIMEOUT_S = 900
+"""The longest that a Lambda function may run."""
+
+
+class CallOptions(TypedDict, total=False):
+    """Options that a single call may set."""
+
+    queue: str
+    max_retries: int
+    on_exhausted: OnExhausted
+    timeout: float | dt.timedelta
+    tags: Sequence[str]
+    retry_for: float | dt.timedelta
+    retry_queue: str
+    backtrace: bool | int
+    expires_in: float | dt.timedelta
+
+
+class _DeclaredOnly(TypedDict, total=False):
+    name: str
+    aliases: Sequence[str]
+    backoff: Backoff
+
+
+class DeclareOptions(_DeclaredOnly, total=False):
+    """Options that a declaration may set."""
+
+    queue: str
+    max_retries: int
+    on_exhausted: OnExhausted | ExhaustedHook
+    timeout: float | dt.timedelta
+    tags: Sequence[str]
+    retry_for: float | dt.timedelta
+    retry_queue: str
+    backtrace: bool | int
+    expires_in: float | dt.timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class JobOptions:
+    """The options that a job has."""
+
+    queue: str = DEFAULT_QUEUE
+    max_retries: int = DEFAULT_RETRIES
+    """Runs after the first one; 0 sends a job to the dead set at its first failure."""
+    on_exhausted: OnExhausted = "dead"
+    """What becomes of a job when its retries are used up: `dead` keeps it for a person, `discard` drops it."""
+    timeout_s: float | None = None
+    """Seconds that one run may take; None for as long as its invocation may."""
+    tags: tuple[str, ...] = ()
+    """Labels, for people and for log queries."""
+    retry_for_s: float | None = None
+    """Seconds since the first failure in which to retry; max_retries does not count then."""
+    retry_queue: str | None = None
+    """The queue for retries; None for the job's own."""
+    backtrace: bool | int = False
+    """Whether to keep the error's backtrace in the payload: all of it, or its first lines."""
+    expires_in_s: float | None = None
+    """Seconds after its enqueue, or its scheduled time, in which the job may be started."""
+    backoff: Backoff | None = None
+    exhausted_hook: ExhaustedHook | None = None
+
+    def with_(self, where: str, options: Mapping[str, Any], others: Sequence[str] = ()) -> JobOptions:
+        """Return these options with some of them set as a user wrote them.
+
+        Args:
+            where: what is being declared or called, for messages.
+            options: values by `CallOptions` name.
+            others: names that the caller takes besides, to be named in an error.
+
+        Raises:
+            UnknownOption, BadOption: there is no such option, or its value cannot be.
+        """
+        return replace(self, **_checked(where, options, others)) if options else self
+
+    def for_call(self, where: str, options: Mapping[str, Any]) -> JobOptions:
+        """Return these options with some set for one call; raises as `with_`, and for functions, too."""
+        for name, value in options.items():
+            if callable(value) or name == "backoff":
+                raise BadOption(f"{where}: {name} is a function, which cannot travel; declare it with @job")
+        return self.with_(where, options)
+
+
+def _checked(where: str, options: Mapping[str, Any], others: Sequence[str]) -> dict[str, Any]:
+    fields = {}
+    for name, value in options.items():
+        check = _CHECKS.get(name)
+        if check is None:
+            known = [*others, *_CHECKS]
+            listed = ", ".join(known)
+            raise UnknownOption(f"{where}: there is no option {name!r}, only {listed}.{did_you_mean(name, known)}")
+        field, checked = _SECONDS.get(name, name), check(value, where)
+        if callable(checked) and name == "on_exhausted":
+            field = "exhausted_hook"
+        fields[field] = checked
+    return fields
+
+
+_SECONDS = {"timeout": "timeout_s", "retry_for": "retry_for_s", "expires_in": "expires_in_s"}
+"""Options that may be timedeltas, and the fields that hold their seconds."""
+
+
+def wire_head(options: JobOptions, *, timeout_s: float | None = None) -> dict[str, Any]:
+    """Return a payload's first fields, in Sidekiq's order.
+
+    Args:
+        options: the job's.
+        timeout_s: one that was given for this call only.
+    """
+    head: dict[str, Any] = {
+        "retry": options.max_retries if options.max_retries != DEFAULT_RETRIES else True,
+        "queue": options.queue,
+    }
+    if options.on_exhausted == "discard":
+        head["dead"] = False
+    if options.tags:
+        head["tags"] = list(options.tags)
+    if options.retry_for_s is not None:
+        head["retry_for"] = int(options.retry_for_s)
+    if options.retry_queue is not None:
+        head["retry_queue"] = options.retry_queue
+    if options.backtrace:
+        head["backtrace"] = options.backtrace
+    if timeout_s is not None:
+        head["timeout"] = int(timeout_s) if timeout_s.is_integer() else timeout_s
+    return head
+
+
+def _wrong(where: str, option: str, value: object, expected: str) -> BadOption:
+    return BadOption(f"{where}: {option} is {shown(value)}; expected {expected}")
+
+
+def _queue(value: Any, where: str) -> str:
+    return queue_name(value, where)
+
+
+def _max_retries(value: Any, where: str) -> int:
+    if type(value) is not int or not 0 <= value <= MOST_RETRIES:
+        raise _wrong(where, "max_retries", value, f"an int from 0 to {MOST_RETRIES}")
+    return value
+
+
+def _on_exhausted(value: Any, where: str) -> Any:
+    if callable(value):
+        return value
+    if type(value) is not str or value not in {"dead", "discard"}:
+        raise _wrong(where, "on_exhausted", value, "'dead' or 'discard', or a function of payload and error")
+    return value
+
+
+def _backoff(value: Any, where: str) -> Any:
+    if not callable(value):
+        raise _wrong(where, "backoff", value, "a function (attempt, error) -> seconds or None")
+    return value
+
+
+def _backtrace(value: Any, where: str) -> bool | int:
+    if type(value) is not bool and (type(value) is not int or value < 1):
+        raise _wrong(where, "backtrace", value, "True, False, or a number of lines")
+    return value
+
+
+def _retry_queue(value: Any, where: str) -> str:
+    return queue_name(value, where)
+
+
+def _retry_for(value: Any, where: str) -> float:
+    return _duration(value, where, "retry_for", 1, 1e9)
+
+
+def _expires_in(value: Any, where: str) -> float:
+    return _duration(value, where, "expires_in", 0, 1e9)
+
+
+def _duration(value: Any, where: str, option: str, least: float, most: float) -> float:
+    """Return seconds of a duration; beyond 1e9 (32 years) it is a point in time by mistake, as in Sidekiq."""
+    number = value.total_seconds() if isinstance(value, dt.timedelta) else value
+    usable = isinstance(number, int | float) and not isinstance(number, bool)
+    if not usable or not math.isfinite(number) or not least <= number <= most:
+        raise _wrong(where, option, value, f"seconds or a timedelta, from {least:g} to {most:g}")
+    return float(number)
+
+
+def _timeout(value: Any, where: str) -> float:
+    expected = f"seconds or a timedelta, more than 0 and at most {MOST_TIMEOUT_S} (Lambda's own limit)"
+    number = value.total_seconds() if isinstance(value, dt.timedelta) else value
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        raise _wrong(where, "timeout", value, expected)
+    if not math.isfinite(number) or not 0 < number <= MOST_TIMEOUT_S:
+        raise _wrong(where, "timeout", value, expected)
+    return float(number)
+
+
+def _tags(value: Any, where: str) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(_is_tag(tag) for tag in value):
+        raise _wrong(where, "tags", value, "a list of texts that are not empty, like ['billing']")
+    return tuple(value)
+
+
+def _is_tag(value: object) -> bool:
+    return type(value) is str and value != "" and value.isprintable()
+
+
+_CHECKS: dict[str, Callable[[Any, str], Any]] = {
+    "queue": _queue,
+    "max_retries": _max_retries,
+    "on_exhausted": _on_exhausted,
+    "timeout": _timeout,
+    "tags": _tags,
+    "retry_for": _retry_for,
+    "retry_queue": _retry_queue,
+    "backtrace": _backtrace,
+    "expires_in": _expires_in,
+    "backoff": _backoff,
+}

@@ -1,0 +1,200 @@
+"""The way of payloads into Redis: checked, encoded, and stored in one round trip.
+
+Safe for threads and forks, and for any number of event loops. All that push to the same URL share their
+connections. A job is sent once: if Redis certainly did not store it the error says so, and whoever called
+decides whether to try again.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from sidelamb import settings
+from sidelamb.bulk import call_arguments, chunks, jids
+from sidelamb.links import link_to, loop_links_to
+from sidelamb.middleware import compose
+from sidelamb.packing import Packer, new_jid
+from sidelamb.store import Store
+from sidelamb.telling import Tally, tell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    import redis
+
+    from sidelamb.link import Link
+    from sidelamb.middleware import Middleware, Payload
+    from sidelamb.packing import Packed
+    from sidelamb.store import Call
+    from sidelamb.template import Template
+
+__all__ = ["Pusher"]
+
+
+class Pusher:
+    """Stores jobs. `Client` documents the arguments."""
+
+    def __init__(
+        self,
+        target: str | redis.Redis | None = None,
+        *,
+        namespace: str | None = None,
+        middleware: Sequence[Middleware] = (),
+        max_payload: int | None = None,
+        clock: Callable[[], float] = time.time,
+        new_jid: Callable[[], str] = new_jid,
+    ) -> None:
+        target = settings.redis_target() if target is None else target
+        limit = settings.max_payload() if max_payload is None else max_payload
+        self.store = Store(settings.namespace() if namespace is None else namespace)
+        self.link: Link = link_to(target)
+        self._loop_links = loop_links_to(target)
+        self._packer = Packer(
+            compose(middleware),
+            settings.checked_max_payload(limit, "max_payload"),
+            settings.known_queues,
+            ms=settings.timestamps() == "ms",
+        )
+        self._clock, self._new_jid = clock, new_jid
+
+    def now(self) -> float:
+        """Return the time, epoch s, by this client's clock."""
+        return float(self._clock())
+
+    # --- payloads ----------------------------------------------------------------------------------------
+
+    def push(self, payload: Payload) -> str:
+        """Store one payload as it is, and return its id; the empty text if middleware stopped it.
+
+        Args:
+            payload: at least `class` and `args`, with `at` (epoch seconds) to schedule it. What is missing is
+                filled in as Sidekiq does: retry, queue, jid, created_at. Fields of your own travel along.
+
+        Raises:
+            JobError: a field is missing or wrong; nothing was stored.
+            RedisUnreachable, RedisRefused, RedisUncertain: as `Job.enqueue`.
+        """
+        return self._store_one(self._packer.pack_payload(payload, self.now(), self._new_jid))
+
+    def push_many(self, payloads: Iterable[Payload], *, progress: Callable[[int], None] | None = None) -> int:
+        """Store many payloads, 1,000 a round trip, each with its own queue and time; return how many.
+
+        Args and raises as `push`, and as `Job.enqueue_many`.
+        """
+        return self._store_many(self._packed_payloads(payloads), progress)
+
+    async def apush(self, payload: Payload) -> str:
+        """`push` for async code."""
+        return await self._astore_one(self._packer.pack_payload(payload, self.now(), self._new_jid))
+
+    async def apush_many(
+        self, payloads: Iterable[Payload], *, progress: Callable[[int], None] | None = None
+    ) -> int:
+        """`push_many` for async code."""
+        return await self._astore_many(self._packed_payloads(payloads), progress)
+
+    # --- calls of a job ----------------------------------------------------------------------------------
+
+    def submit(
+        self, template: Template, args: Sequence[Any], kwargs: Mapping[str, Any], at: float | None = None
+    ) -> str:
+        """Store one call of a job; what `Job.enqueue` is made of."""
+        return self._store_one(self._packed(template, args, kwargs, at))
+
+    def submit_many(
+        self, template: Template, items: Iterable[Any], progress: Callable[[int], None] | None = None
+    ) -> int:
+        """Store many calls of a job; what `Job.enqueue_many` is made of."""
+        return self._store_many(self._packed_items(template, items), progress)
+
+    async def asubmit(
+        self, template: Template, args: Sequence[Any], kwargs: Mapping[str, Any], at: float | None = None
+    ) -> str:
+        """`submit` for async code."""
+        return await self._astore_one(self._packed(template, args, kwargs, at))
+
+    async def asubmit_many(
+        self, template: Template, items: Iterable[Any], progress: Callable[[int], None] | None = None
+    ) -> int:
+        """`submit_many` for async code."""
+        return await self._astore_many(self._packed_items(template, items), progress)
+
+    def close(self) -> None:
+        """Close the connections of blocking calls, also those of other clients of this URL; they open anew."""
+        self.link.close()
+
+    async def aclose(self) -> None:
+        """Close the connections of the running event loop; the next call opens new ones."""
+        await self._loop_links.close()
+
+    # --- packing -----------------------------------------------------------------------------------------
+
+    def _packed(
+        self, template: Template, args: Sequence[Any], kwargs: Mapping[str, Any], at: float | None
+    ) -> Packed | None:
+        template.shape.check(args, kwargs)
+        now = self.now()
+        payload = template.payload(args, kwargs, self._new_jid(), now, at, ms=self._packer.ms)
+        return self._packer.pack(payload, now, at)
+
+    def _packed_items(self, template: Template, items: Iterable[Any]) -> Iterator[Packed | None]:
+        pack, payload, clock, ms = self._packer.pack, template.payload, self._clock, self._packer.ms
+        ids = jids(None if self._new_jid is new_jid else self._new_jid)
+        for item in items:
+            args, kwargs = call_arguments(template, item)
+            now = float(clock())
+            yield pack(payload(args, kwargs, next(ids), now, ms=ms), now)
+
+    def _packed_payloads(self, payloads: Iterable[Payload]) -> Iterator[Packed | None]:
+        for payload in payloads:
+            yield self._packer.pack_payload(payload, self.now(), self._new_jid)
+
+    # --- storing -----------------------------------------------------------------------------------------
+
+    def _call(self, job: Packed) -> Call[int]:
+        if job.at is None:
+            return self.store.enqueue([(job.queue, job.raw)])
+        return self.store.schedule([(job.at, job.raw)])
+
+    def _store_one(self, job: Packed | None) -> str:
+        if job is None:
+            return ""
+        try:
+            self.link.run(self._call(job))
+        except BaseException as error:
+            tell(error, [job])
+            raise
+        return job.jid
+
+    async def _astore_one(self, job: Packed | None) -> str:
+        if job is None:
+            return ""
+        loop_link = await self._loop_links.here()
+        try:
+            await loop_link.link.run(self._call(job))
+        except BaseException as error:
+            tell(error, [job])
+            raise
+        return job.jid
+
+    def _store_many(self, packed: Iterable[Packed | None], progress: Callable[[int], None] | None) -> int:
+        with Tally(progress) as tally:
+            for chunk in chunks(packed):
+                for call, jobs in chunk.calls(self.store):
+                    tally.trying = jobs
+                    self.link.run(call)
+                    tally.done()
+                tally.report()
+        return tally.stored
+
+    async def _astore_many(self, packed: Iterable[Packed | None], progress: Callable[[int], None] | None) -> int:
+        loop_link = await self._loop_links.here()
+        with Tally(progress) as tally:
+            for chunk in chunks(packed):
+                for call, jobs in chunk.calls(self.store):
+                    tally.trying = jobs
+                    await loop_link.link.run(call)
+                    tally.done()
+                tally.report()
+        return tally.stored

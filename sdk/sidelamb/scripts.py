@@ -1,0 +1,36 @@
+"""The Lua scripts, one file a transition, each loaded when it is first needed.
+
+A script's text is `_common.lua`, then the files it names in its first lines (`-- include NAME`), then itself.
+Its SHA-1 names it to Redis.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Script", "load"]
+
+_FOLDER = Path(__file__).parent / "lua"
+_INCLUDE = re.compile(r"^-- include (\w+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script as Redis knows it: its text, and the digest that stands for it."""
+
+    name: str
+    text: bytes
+    sha: bytes
+
+
+@functools.cache
+def load(name: str) -> Script:
+    """Return the script in `lua/<name>.lua`."""
+    own = (_FOLDER / f"{name}.lua").read_text()
+    parts = [(_FOLDER / f"{part}.lua").read_text() for part in ["_common", *_INCLUDE.findall(own)]]
+    text = "\n".join([*parts, own]).encode()
+    return Script(name, text, hashlib.sha1(text, usedforsecurity=False).hexdigest().encode())

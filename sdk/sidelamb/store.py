@@ -1,0 +1,427 @@
+"""Every transition of a job in Redis, one method each, one Lua script each.
+
+`Store` does no I/O: a method returns a `Call`, which a `Link` (blocking) or an `AsyncLink` carries out. So both
+worlds share one set of transitions, and a test can look at a call before it is made.
+
+The clock is always an argument, epoch seconds.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+from sidelamb.keys import Keys, source_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+__all__ = [
+    "BULK",
+    "DEAD_FOR_S",
+    "DEAD_MOST",
+    "Call",
+    "Claim",
+    "Held",
+    "Look",
+    "Move",
+    "Reserved",
+    "Store",
+    "keep",
+    "to_dead",
+    "to_retry",
+    "to_schedule",
+]
+
+T = TypeVar("T")
+Arg = bytes | str | int | float
+
+BULK = 1_000
+"""Jobs or entries that one call moves at most."""
+
+DEAD_FOR_S = 180 * 86_400
+"""Dead jobs are kept for six months (Sidekiq's default)."""
+
+DEAD_MOST = 10_000
+"""At most so many dead jobs are kept (Sidekiq's default)."""
+
+_DAY_COUNTER_TTL_S = 5 * 365 * 86_400
+_DEPLOY_LOCK_S = 60
+_DEPLOY_MARKS_S = 90 * 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """One script call: what to run, on which keys, and how to read the answer."""
+
+    script: str
+    keys: Sequence[bytes]
+    args: Sequence[Arg]
+    read: Callable[[Any], T]
+    repeatable: bool = True
+    """Whether the script may arrive twice without harm. `enqueue` may not."""
+
+
+class Claim(IntEnum):
+    """The answer to `claim`; false only if the lease is not one's own."""
+
+    NO = 0
+    YES = 1
+    LOOK = 2
+    """Yes, and there are cancelled jobs, perhaps among these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a lease holds: payloads by field, in order, and for a lease read back its claim."""
+
+    lease: str
+    jobs: dict[str, bytes]
+    capsule: str = ""
+    poller: str = ""
+    claim: str = ""
+    """`<token> <epoch s> <jobs>`, or empty while unclaimed. A token is `<request id>/<random>`."""
+
+    @property
+    def ran_alone(self) -> bool:
+        """Whether the one job that is left was the only one when it was claimed."""
+        return len(self.jobs) == 1 and self.claim.split(" ")[2:3] in ([], ["1"])
+
+    @property
+    def token(self) -> str:
+        """What `settle` and `narrow` must name, or empty."""
+        return self.claim.partition(" ")[0]
+
+    @property
+    def request_id(self) -> str:
+        """The request id that claimed the lease, or empty."""
+        return self.token.partition("/")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """The answer to `reserve`."""
+
+    waiting: int
+    """Jobs left behind in queues that are not paused."""
+    paused: tuple[str, ...]
+    """Paused queues that hold jobs."""
+    in_use: int
+    """Leases of the capsule that live now, over all pollers."""
+    leases: list[Held]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The answer to `look`. Times are epoch seconds, None where there is nothing."""
+
+    due: float | None
+    """When the next entry of schedule or retry falls due."""
+    expires: float | None
+    """When the next lease expires."""
+    waiting: dict[str, int]
+    """Jobs waiting by queue; paused queues are left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Where one job of a lease goes.
+
+    Without a verb's destination (`x`) the job is finished and leaves Redis.
+    """
+
+    field: str
+    verb: Literal["x", "z", "r", "l"]
+    to: str = ""
+    """`retry`, `schedule`, `dead`, or `source`, `alone` and `queue:<name>` for lists."""
+    score: float = 0.0
+    payload: bytes = b""
+    """New bytes, or empty for those in the lease."""
+    count: Literal["p", "f", "-"] = "-"
+    """`p`: counts as an attempt, `f`: as a failed one, `-`: as none."""
+
+
+def to_retry(job: str, at: float, payload: bytes) -> Move:
+    """Return the move of a failed job to `retry`, next attempt at epoch second `at`."""
+    return Move(job, "z", "retry", at, payload, "f")
+
+
+def to_dead(job: str, now: float, payload: bytes = b"", *, count: Literal["f", "-"] = "f") -> Move:
+    """Return the move of a job to `dead`."""
+    return Move(job, "z", "dead", now, payload, count)
+
+
+def to_schedule(job: str, at: float, payload: bytes = b"") -> Move:
+    """Return the move of a job that is put off, uncounted, until epoch second `at`."""
+    return Move(job, "z", "schedule", at, payload)
+
+
+def keep(job: str, *, alone: bool = False) -> Move:
+    """Return the move of a job that was not run, back to the head of where it came from (or to `alone`)."""
+    return Move(job, "r", "alone" if alone else "source")
+
+
+@dataclass(slots=True)
+class _Destinations:
+    """Numbers the destination keys of moves, each key once."""
+
+    keys: Keys
+    first: int
+    found: list[bytes] = field(default_factory=list)
+
+    def index(self, key: bytes) -> int:
+        if key == self.keys.dead:
+            return 8
+        if key not in self.found:
+            self.found.append(key)
+        return self.first + self.found.index(key)
+
+
+class Store:
+    """The transitions, for one namespace.
+
+    Args:
+        namespace: key prefix; empty for Sidekiq's own layout.
+    """
+
+    def __init__(self, namespace: str = "") -> None:
+        self.keys = Keys(namespace)
+
+    # --- the client's ------------------------------------------------------------------------------------
+
+    def enqueue(self, jobs: Sequence[tuple[str, bytes]]) -> Call[int]:
+        """Push (queue, payload) pairs. Never safe to repeat. At most BULK at a time."""
+        queues: dict[str, list[bytes]] = {}
+        for queue, payload in jobs:
+            queues.setdefault(queue, []).append(payload)
+        args: list[Arg] = [len(queues)]
+        for queue, payloads in queues.items():
+            args += [queue, len(payloads), *payloads]
+        keys = [self.keys.queues, *map(self.keys.queue, queues)]
+        return Call("enqueue", keys, args, int, repeatable=False)
+
+    def schedule(self, entries: Sequence[tuple[float, bytes]]) -> Call[int]:
+        """Put (epoch s, payload) pairs into the schedule. At most BULK at a time."""
+        return Call("schedule", [self.keys.schedule], [part for e in entries for part in e], int)
+
+    # --- the poller's ------------------------------------------------------------------------------------
+
+    def reserve(
+        self,
+        lease_ids: Sequence[str],
+        queues: Sequence[str],
+        *,
+        capsule: str,
+        poller: str,
+        expires: float,
+        cap: int,
+        most_jobs: int,
+        most_bytes: int,
+        extra_bytes: int = 0,
+    ) -> Call[Reserved]:
+        """Take jobs off `queues`, looked at in this order, into at most one lease for each id."""
+        k = self.keys
+        keys = [k.leases, k.slots(capsule), k.paused, *map(k.queue, queues), *map(k.alone, queues)]
+        keys += map(k.lease, lease_ids)
+        head: list[Arg] = [expires, cap, most_jobs, most_bytes, extra_bytes, capsule, poller]
+        args = [*head, len(queues), len(lease_ids), *queues, *lease_ids]
+        return Call(
+            "reserve",
+            keys,
+            args,
+            lambda r: Reserved(r[0], tuple(n.decode() for n in r[1]), r[2], [_held(x) for x in r[3:]]),
+        )
+
+    def look(self, queues: Sequence[str]) -> Call[Look]:
+        """Read when something falls due or expires, and how much waits."""
+        k = self.keys
+        keys = [k.schedule, k.retry, k.leases, k.paused, *map(k.queue, queues), *map(k.alone, queues)]
+
+        def read(reply: list[Any]) -> Look:
+            due = [float(x) for x in reply[:2] if x]
+            waiting = {q: n for q, n in zip(queues, reply[3:], strict=True) if n >= 0}
+            return Look(min(due, default=None), float(reply[2]) if reply[2] else None, waiting)
+
+        return Call("look", keys, [len(queues), *queues], read)
+
+    def release(self, capsule: str, leases: Sequence[Held]) -> Call[list[int]]:
+        """Put the jobs of unclaimed leases back, oldest lease first to run. Reads how many of each went back."""
+        lists: dict[bytes, int] = {}
+        args: list[Arg] = [len(leases)]
+        first = 3 + len(leases)
+        for lease in leases:
+            args += [lease.lease, len(lease.jobs)]
+            for name in lease.jobs:
+                args += [name, first + lists.setdefault(self.keys.source(name), len(lists))]
+        keys = [
+            self.keys.leases,
+            self.keys.slots(capsule),
+            *(self.keys.lease(x.lease) for x in leases),
+            *lists,
+        ]
+        return Call("release", keys, args, list)
+
+    def narrow(
+        self, lease: Held, new_ids: tuple[str, str], *, request_id: str, poller: str, expires: float
+    ) -> Call[list[Held]]:
+        """Split the lease of a dead invocation into halves. Reads the new leases; none if it was too late."""
+        k, (a, b) = self.keys, new_ids
+        half = (len(lease.jobs) + 1) // 2
+        keys = [k.leases, k.slots(lease.capsule), k.lease(lease.lease), k.lease(a), k.lease(b)]
+        args: list[Arg] = [lease.lease, a, b, request_id, expires, lease.capsule, poller, half, *lease.jobs]
+        return Call("narrow", keys, args, lambda r: [h for h in map(_held, r) if h.jobs])
+
+    def beat(
+        self, identity: str, ttl_s: int, fields: Mapping[str, Arg], work: Mapping[str, bytes]
+    ) -> Call[list[str]]:
+        """Write a poller's heartbeat; reads the signals that the Web UI left for it."""
+        k = self.keys
+        keys = [k.processes, *(k(identity + end) for end in ("", "-signals", ":work", ":workers"))]
+        args: list[Arg] = [identity, ttl_s, len(fields)]
+        for pair in (*fields.items(), *work.items()):
+            args += pair
+        return Call("beat", keys, args, lambda r: [x.decode(errors="replace") for x in r])
+
+    def metrics(
+        self,
+        amounts: Mapping[str, int],
+        hashes: Mapping[str, int],
+        histograms: Mapping[str, tuple[int, Mapping[int, int]]],
+    ) -> Call[None]:
+        """Add amounts to every hash (name → s to live), and counts by bucket to histograms (name → s, counts)."""
+        keys = [*map(self.keys, hashes), *map(self.keys, histograms)]
+        args: list[Arg] = [len(hashes), len(amounts)]
+        for pair in amounts.items():
+            args += pair
+        args += hashes.values()
+        for ttl_s, counts in histograms.values():
+            args += [ttl_s, len(counts)]
+            for pair_of in counts.items():
+                args += pair_of
+        return Call("metrics", keys, args, lambda _: None, repeatable=False)
+
+    # --- the worker's ------------------------------------------------------------------------------------
+
+    def claim(self, lease_id: str, *, request_id: str, now: float, deadline: float) -> Call[Claim]:
+        """Take a lease as one's own before running its jobs; reads whether it is.
+
+        `request_id` may have `/` and something random after it, to tell a repeated request from a repeated call.
+        """
+        keys = [self.keys.leases, self.keys.lease(lease_id), self.keys.cancelled]
+        return Call("claim", keys, [lease_id, request_id, now, deadline], Claim)
+
+    def payloads(self, lease_id: str, fields: Sequence[str]) -> Call[dict[str, bytes]]:
+        """Read the stored bytes of some jobs of a lease; those that are gone are left out."""
+
+        def read(reply: list[bytes | None]) -> dict[str, bytes]:
+            return {f: raw for f, raw in zip(fields, reply, strict=True) if raw is not None}
+
+        return Call("payloads", [self.keys.lease(lease_id)], list(fields), read)
+
+    def settle(
+        self,
+        lease_id: str,
+        capsule: str,
+        *,
+        now: float,
+        done: Sequence[str] = (),
+        moves: Sequence[Move] = (),
+        request_id: str = "",
+    ) -> Call[tuple[int, int]]:
+        """Write outcomes down: `done` succeeded, the others move. Reads (moved, left in the lease)."""
+        dead_since = now - DEAD_FOR_S
+        head: list[Arg] = [lease_id, request_id, _DAY_COUNTER_TTL_S, dead_since, DEAD_MOST, len(done), *done]
+        keys, args = self._moves(lease_id, capsule, now, moves)
+        return Call("settle", keys, head + args, lambda r: (r[0], r[1]))
+
+    # --- the scheduler's ---------------------------------------------------------------------------------
+
+    def due(
+        self, source: Literal["schedule", "retry"], now: float, most: int = BULK, skip: int = 0
+    ) -> Call[list[bytes]]:
+        """Read entries whose time has come, earliest first."""
+        return Call("due", [self.keys(source)], [now, most, skip], list)
+
+    def promote(
+        self,
+        source: Literal["schedule", "retry"],
+        now: float,
+        entries: Iterable[tuple[bytes, bytes, str | None]],
+    ) -> Call[tuple[int, int]]:
+        """Move due entries, (old bytes, new bytes, queue or None for dead). Reads (promoted, dead)."""
+        lists: dict[str, int] = {}
+        args: list[Arg] = []
+        for old, new, queue in entries:
+            place = 3 if queue is None else 4 + lists.setdefault(queue, len(lists))
+            args += [old, b"" if new == old else new, place]
+        keys = [self.keys(source), self.keys.queues, self.keys.dead, *map(self.keys.queue, lists)]
+        return Call("promote", keys, [now, len(lists), *lists, *args], lambda r: (r[0], r[1]))
+
+    def expired(self, now: float, most: int = 100, skip: int = 0) -> Call[list[str]]:
+        """Read the ids of leases whose time is over, oldest first."""
+        return Call("due", [self.keys.leases], [now, most, skip], lambda r: [x.decode() for x in r])
+
+    def lease(self, lease_id: str) -> Call[Held]:
+        """Read a whole lease. One that is gone reads as empty."""
+
+        def read(reply: list[bytes]) -> Held:
+            values = dict(zip(reply[::2], reply[1::2], strict=True))
+            jobs = {name.decode(): raw for name, raw in values.items() if name[:1].isdigit()}
+            jobs = dict(sorted(jobs.items(), key=lambda item: _index(item[0])))
+            meta = (values.get(name, b"").decode() for name in (b"capsule", b"poller", b"claim"))
+            return Held(lease_id, jobs, *meta)
+
+        return Call("lease", [self.keys.lease(lease_id)], [], read)
+
+    def reap(self, lease: Held, capsule: str, *, now: float, moves: Sequence[Move]) -> Call[int]:
+        """Empty a lease whose time is over, if it is still as it was read. Reads jobs moved, or -1."""
+        head: list[Arg] = [lease.lease, now, lease.claim, _DAY_COUNTER_TTL_S, now - DEAD_FOR_S, DEAD_MOST]
+        keys, args = self._moves(lease.lease, capsule, now, moves)
+        return Call("reap", keys, head + args, int)
+
+    def mark_deploy(self, label: str, now: float) -> Call[bool]:
+        """Note a deploy for the Metrics page; reads whether it stands there."""
+        minute = time.strftime("%Y-%m-%dT%H:%M:00Z", time.gmtime(now))
+        keys = [self.keys(f"deploylock-{label}"), self.keys(f"{minute[:10].replace('-', '')}-marks")]
+        return Call("deploy", keys, [minute, label, _DEPLOY_LOCK_S, _DEPLOY_MARKS_S], bool)
+
+    # --- shared ------------------------------------------------------------------------------------------
+
+    def _moves(
+        self, lease_id: str, capsule: str, now: float, moves: Sequence[Move]
+    ) -> tuple[list[bytes], list[Arg]]:
+        k, day = self.keys, time.strftime("%Y-%m-%d", time.gmtime(now))
+        keys = [k.leases, k.lease(lease_id), k.slots(capsule)]
+        keys += [k.processed, k.processed_on(day), k.failed, k.failed_on(day), k.dead]
+        places = _Destinations(k, first=9)
+        args: list[Arg] = []
+        for m in moves:
+            place = 0 if m.verb == "x" else places.index(self._destination(m))
+            args += [m.field, m.verb, place, m.score, m.payload, m.count]
+        return keys + places.found, args
+
+    def _destination(self, move: Move) -> bytes:
+        if move.to == "source":
+            return self.keys.source(move.field)
+        if move.to == "alone":
+            return self.keys.alone(source_of(move.field)[0])
+        return self.keys(move.to)
+
+
+def _index(name: str) -> int:
+    return int(name[: len(name) - len(name.lstrip("0123456789"))])
+
+
+def _held(reply: list[bytes]) -> Held:
+    """Read `{ id, field, payload, … }`; the capsule is the part of the id before its last colon."""
+    lease_id = reply[0].decode()
+    jobs = {name.decode(): raw for name, raw in zip(reply[1::2], reply[2::2], strict=True)}
+    jobs = dict(sorted(jobs.items(), key=lambda item: _index(item[0])))
+    return Held(lease_id, jobs, capsule=capsule_of(lease_id))
+
+
+def capsule_of(lease_id: str) -> str:
+    """Return the capsule that a lease id names: `<capsule>:<random>`."""
+    return lease_id.rpartition(":")[0]

@@ -1,0 +1,132 @@
+"""What all calls of one job have in common: its name on the wire, the fields before its arguments, its signature.
+
+Made once for a job (or for a job with options of a call), so that a single call only fills in what is new.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from typing import TYPE_CHECKING, Any
+
+from sidelamb.errors import BadCall
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+__all__ = ["Shape", "Template"]
+
+_POSITIONAL = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
+
+
+class Shape:
+    """Which arguments a job's function takes.
+
+    Args:
+        job: its wire name.
+        function: what a worker will call.
+    """
+
+    __slots__ = ("_job", "_signature", "least", "most", "names")
+
+    def __init__(self, job: str, function: Callable[..., Any]) -> None:
+        self._job = job
+        self._signature = _signature(function)
+        parameters = list(self._signature.parameters.values()) if self._signature else []
+        positional = [p for p in parameters if p.kind in _POSITIONAL]
+        needed = [p for p in positional if p.default is p.empty]
+        self.names = tuple(p.name for p in positional)
+        self.least = len(needed)
+        self.most: float = len(positional)
+        """With so many positional arguments, and no others, a call is right."""
+        if self._signature is None or any(p.kind is p.VAR_POSITIONAL for p in parameters):
+            self.most = math.inf
+        if any(p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in parameters):
+            self.most = -1
+
+    def check(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        """Raise BadCall if the function would not take these arguments."""
+        if self._signature is None or (not kwargs and self.least <= len(args) <= self.most):
+            return
+        try:
+            self._signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise BadCall(f"{self._job}{self._shown()} cannot be called like this: {error}") from None
+
+    def _shown(self) -> str:
+        """Return the signature without its types, which are texts in modules with postponed annotations."""
+        if self._signature is None:
+            return ""
+        bare = [p.replace(annotation=p.empty) for p in self._signature.parameters.values()]
+        return str(inspect.Signature(bare))
+
+
+class Template:
+    """A job's payload but for what is new in each call.
+
+    Args:
+        name: its wire name.
+        head: the fields that its options write.
+        shape: the arguments it takes; None for a job of another service, whose function is not here.
+        expires_in_s: seconds in which it may be started, from its enqueue or its scheduled time.
+    """
+
+    __slots__ = ("expires_in_s", "head", "name", "shape")
+
+    def __init__(
+        self,
+        name: str,
+        head: Mapping[str, Any],
+        shape: Shape | None = None,
+        *,
+        expires_in_s: float | None = None,
+    ) -> None:
+        self.name = name
+        self.head = dict(head)
+        self.shape = shape or _ANY
+        self.expires_in_s = expires_in_s
+
+    def payload(
+        self,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        jid: str,
+        now: float,
+        at: float | None = None,
+        *,
+        ms: bool = False,
+    ) -> dict[str, Any]:
+        """Return a new payload with its fields in Sidekiq's order. The arguments are not checked here.
+
+        Args:
+            args: positional ones of the call.
+            kwargs: its keyword arguments.
+            jid: its id.
+            now: epoch s.
+            at: when it is to run, epoch s, or None for now.
+            ms: whether timestamps are written as whole milliseconds.
+        """
+        payload = self.head.copy()
+        payload["args"] = list(args)
+        if kwargs:
+            payload["kwargs"] = dict(kwargs)
+        payload["class"] = self.name
+        payload["jid"] = jid
+        payload["created_at"] = round(now * 1000) if ms else now
+        if self.expires_in_s is not None:
+            payload["expiry"] = max(now, at or 0.0) + self.expires_in_s
+        return payload
+
+
+def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError):  # compiled code may not tell
+        return None
+
+
+def _anything(*args: Any, **kwargs: Any) -> None:
+    """Take any arguments."""
+
+
+_ANY = Shape("", _anything)
