@@ -1,0 +1,1 @@
+"""What runs the jobs: the worker and scheduler functions, and the poller."""

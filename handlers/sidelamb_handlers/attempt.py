@@ -1,0 +1,223 @@
+"""One attempt at one job, from its bytes' meaning to its outcome, in named steps.
+
+The order in `Runner` is the semantics: `decode` says whether a payload will run at all, `attempt` puts the
+middleware around the call, and what the outcome means for the job is the judge's. Nothing here touches Redis or
+decides when to run.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from types import AsyncGeneratorType, GeneratorType
+from typing import TYPE_CHECKING, Any
+
+from sidelamb.current import running
+from sidelamb.errors import JobError
+from sidelamb_handlers.decision import SUCCEEDED, Decision
+from sidelamb_handlers.iteration import Iteration
+from sidelamb_handlers.judge import Judge
+from sidelamb_handlers.lenient import epoch_s, number, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sidelamb.job import Job
+    from sidelamb.registry import Registry
+    from sidelamb_handlers.states import States
+
+    CallNext = Callable[[], Any]
+    ServerMiddleware = Callable[["Attempt", CallNext], Any]
+
+__all__ = ["Attempt", "Runner"]
+
+LOOK_S = 1.0
+"""Between two looks whether a running job was cancelled, however often it asks."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """A job that is about to run, is running, or has run."""
+
+    field: str
+    """Its field in the lease."""
+    queue: str
+    payload: Any
+    request_id: str
+    lease: str
+    states: States | None = None
+    """The way to what it leaves in Redis between executions; None for a worker without Redis."""
+    job: Job[..., Any] | None = None
+    timeout_s: float | None = None
+    started_at: float = 0.0
+    """Epoch s; 0 while it has not started."""
+    ended_at: float = 0.0
+    error: BaseException | None = None
+    decision: Decision | None = None
+    """What it has decided itself, other than by an error: it goes on later, or was cancelled."""
+    iteration: Iteration | None = None
+    """The execution of an iterable job."""
+    has_state: bool = False
+    """It may have something in Redis that goes when it is done."""
+    is_cancelled: bool = False
+    """It was cancelled, when that was last looked for."""
+    look_at: float = 0.0
+    """Before this second of the monotonic clock it is not looked for again."""
+    interrupt: Callable[[], object] | None = None
+    """Asks the running code to stop."""
+
+    @property
+    def jid(self) -> str:
+        """Its id, empty if the payload has none."""
+        return str(self.payload.get("jid", "")) if isinstance(self.payload, dict) else ""
+
+    @property
+    def name(self) -> str:
+        """The name in the payload."""
+        return str(self.payload.get("class", "")) if isinstance(self.payload, dict) else ""
+
+    @property
+    def attempt(self) -> int:
+        """1 for the first run."""
+        count = whole(self.payload.get("retry_count"))
+        return 1 if count is None else count + 2
+
+    @property
+    def enqueued_at(self) -> float | None:
+        """Epoch s, whichever of Sidekiq's units the payload has; None if it says nothing usable."""
+        return epoch_s(self.payload.get("enqueued_at"))
+
+    @property
+    def executions(self) -> int:
+        """How often an iterable job was started."""
+        return 1 if self.iteration is None else self.iteration.executions
+
+    @property
+    def cursor(self) -> Any:
+        """What an iterable job yielded last."""
+        return None if self.iteration is None else self.iteration.cursor
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody has cancelled it; looks at most once a second, and not again once it is so."""
+        now = time.monotonic()
+        if self.states is not None and not self.is_cancelled and now >= self.look_at and self.jid:
+            self.look_at = now + LOOK_S
+            self.is_cancelled = self.states.is_cancelled(self.jid)
+            self.has_state |= self.is_cancelled
+        return self.is_cancelled
+
+
+class Runner:
+    """Takes attempts through their steps.
+
+    Args:
+        registry: the jobs this worker knows.
+        run_async: runs a coroutine to its end and returns its result.
+        middleware: wrapped around each call, the first one outermost.
+        clock: epoch s.
+        random: in [0, 1).
+        unknown_for_s: how long a job whose name nobody knows is put off.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        run_async: Callable[[Attempt, Any], Any],
+        middleware: Sequence[ServerMiddleware] = (),
+        *,
+        clock: Callable[[], float] = time.time,
+        random: Callable[[], float],
+        unknown_for_s: float = 3_600.0,
+    ) -> None:
+        self._registry = registry
+        self._run_async = run_async
+        self._middleware = tuple(middleware)
+        self._clock = clock
+        self._judge = Judge(registry, clock=clock, random=random, unknown_for_s=unknown_for_s)
+
+    def decode(self, a: Attempt) -> Decision | None:  # noqa: PLR0911 - one for each reason
+        """Look whether the payload is a job that may run, and resolve its name. A decision: it will not run."""
+        payload = a.payload
+        if not isinstance(payload, dict):
+            return self._judge.malformed(a, "not an object")
+        if not isinstance(payload.get("class"), str):
+            return self._judge.malformed(a, "no class")
+        if not isinstance(payload.get("args", []), list) or not isinstance(payload.get("kwargs", {}), dict):
+            return self._judge.malformed(a, "args must be a list and kwargs an object")
+        a.job = self._registry.find(payload["class"])
+        if payload.get("doomed") is True:
+            return self._judge.laid_to_rest(a)
+        expiry = number(payload.get("expiry"))
+        if expiry is not None and expiry < self._clock():
+            return self._judge.expired()
+        if a.job is None:
+            return self._judge.unknown(a)
+        in_payload = number(payload.get("timeout")) or 0.0
+        a.timeout_s = in_payload if in_payload > 0 else a.job.options.timeout_s
+        return None
+
+    def is_iterable(self, a: Attempt) -> bool:
+        """Say whether an attempt, decoded or not, is of an iterable job that this worker knows."""
+        job = self._registry.find(a.name)
+        return job is not None and job.is_iterable
+
+    def attempt(self, a: Attempt) -> Decision:
+        """Run a decoded attempt and return what becomes of its job."""
+        a.started_at = self._clock()
+        token = running.set(a)
+        try:
+            self._perform(a)
+        except BaseException as error:
+            a.error = error
+        finally:
+            running.reset(token)
+        a.ended_at = self._clock()
+        return a.decision or SUCCEEDED if a.error is None else self.decide(a, a.error)
+
+    def decide(self, a: Attempt, error: BaseException) -> Decision:
+        """Return what an error means for the job."""
+        return self._judge.decide(a, error)
+
+    def _perform(self, a: Attempt) -> None:
+        if not self._middleware:
+            self._call(a)
+            return
+        call: CallNext = lambda: self._call(a)  # noqa: E731
+        for layer in reversed(self._middleware):
+            call = _wrapped(layer, a, call)
+        call()
+
+    def _call(self, a: Attempt) -> Any:
+        job, payload = a.job, a.payload
+        if job is None:  # pragma: no cover - decode has refused it
+            raise LookupError(a.name)
+        if job.is_iterable:
+            return self._iterate(a, job)
+        result = job(*payload.get("args", ()), **payload.get("kwargs", {}))
+        if result is None:
+            return None
+        if isinstance(result, GeneratorType | AsyncGeneratorType):
+            raise JobError(f"{a.name} returned a generator, which nobody runs; put @job on the generator itself")
+        return self._run_async(a, result) if hasattr(type(result), "__await__") else result
+
+    def _iterate(self, a: Attempt, job: Job[..., Any]) -> None:
+        """Run one execution of an iterable job. What comes of it is in `a.decision`, None if it is through."""
+        iteration = a.iteration = Iteration(a, job, a.states, self._clock)
+        goes_on_with = iteration.begin()
+        if goes_on_with is None:
+            return
+        try:
+            items: Any = job(*a.payload.get("args", ()), **{**a.payload.get("kwargs", {}), **goes_on_with})
+            if isinstance(items, AsyncGeneratorType):
+                self._run_async(a, iteration.arun(items))
+            else:
+                iteration.run(items)
+        except BaseException:
+            iteration.keep()
+            raise
+        iteration.conclude()
+
+
+def _wrapped(layer: ServerMiddleware, a: Attempt, call: CallNext) -> CallNext:
+    return lambda: layer(a, call)

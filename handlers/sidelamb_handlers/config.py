@@ -1,0 +1,226 @@
+"""The poller's settings: from `sidelamb.toml`, or from the environment, or both.
+
+    # sidelamb.toml
+    redis = "redis://cache:6379/0"       # or SIDELAMB_REDIS_URL, which wins
+    scheduler = "app-scheduler"          # function name; or SIDELAMB_SCHEDULER_FUNCTION
+
+    [capsules.default]
+    function = "app-worker"
+    queues = ["critical", "default"]     # in strict order; or weights: { critical = 5, default = 1 }
+    in_flight = 10                       # invocations at once
+    jobs = 100                           # jobs one invocation may carry
+    threads = 1                          # of them at once: more only if the app's jobs are thread-safe
+    timeout = 60                         # the function's own timeout, s
+    detached = false                     # a worker without Redis
+
+With no file, one capsule named `default` comes from SIDELAMB_FUNCTION, SIDELAMB_QUEUES (`critical,default` or
+`critical=5,default=1`), SIDELAMB_IN_FLIGHT, SIDELAMB_JOBS_PER_INVOCATION, SIDELAMB_THREADS, SIDELAMB_TIMEOUT.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sidelamb.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["CapsuleConfig", "Config", "load_config"]
+
+FILE = "sidelamb.toml"
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]+\Z")
+_QUEUE = re.compile(r"[A-Za-z0-9_.:-]+\Z")
+_SETTINGS = ("redis", "namespace", "scheduler", "stop_timeout", "capsules")
+_ENV_NUMBERS = {
+    "SIDELAMB_IN_FLIGHT": "in_flight",
+    "SIDELAMB_JOBS_PER_INVOCATION": "jobs",
+    "SIDELAMB_THREADS": "threads",
+    "SIDELAMB_TIMEOUT": "timeout",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CapsuleConfig:
+    """A Lambda function, the queues it serves, and how much at once."""
+
+    name: str
+    function: str
+    queues: tuple[str, ...] = ("default",)
+    weights: tuple[int, ...] = ()
+    """One for each queue, or empty for strict order."""
+    in_flight: int = 10
+    jobs: int = 100
+    threads: int = 1
+    timeout: float = 60.0
+    """The function's timeout, seconds."""
+    detached: bool = False
+
+    @property
+    def most_jobs(self) -> int:
+        """Jobs one invocation may carry: one for a detached worker."""
+        return 1 if self.detached else self.jobs
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All settings of a poller."""
+
+    redis: str
+    capsules: tuple[CapsuleConfig, ...]
+    namespace: str = ""
+    scheduler: str = ""
+    """The scheduler function's name; empty: only its own timer wakes it."""
+    stop_timeout: float = 25.0
+    """Seconds to wait for invocations in flight when stopping (Sidekiq's default)."""
+    queues: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        every = dict.fromkeys(q for capsule in self.capsules for q in capsule.queues)
+        object.__setattr__(self, "queues", tuple(every))
+
+
+def load_config(file: Path | None = None, environ: Mapping[str, str] = os.environ) -> Config:
+    """Return the poller's settings.
+
+    Args:
+        file: a TOML file; None for `sidelamb.toml` in this folder, if there is one.
+        environ: wins over the file for what both say.
+
+    Raises:
+        ConfigError: something is missing, unknown or of the wrong kind; says where and what to write.
+    """
+    data = _read(file)
+    _only(data, _SETTINGS, str(file or FILE))
+    redis = environ.get("SIDELAMB_REDIS_URL") or environ.get("REDIS_URL") or data.get("redis", "")
+    if not redis:
+        raise ConfigError(f'no Redis is named; set SIDELAMB_REDIS_URL, or redis = "redis://…" in {FILE}')
+    tables = data.get("capsules") or _capsule_from(environ)
+    if not isinstance(tables, dict) or not tables:
+        raise ConfigError(f"[capsules] in {file or FILE} must be tables, like [capsules.default]")
+    return Config(
+        redis=_of_type(redis, str, "redis"),
+        capsules=tuple(_capsule(name, table) for name, table in tables.items()),
+        namespace=environ.get("SIDELAMB_NAMESPACE") or _of_type(data.get("namespace", ""), str, "namespace"),
+        scheduler=environ.get("SIDELAMB_SCHEDULER_FUNCTION")
+        or _of_type(data.get("scheduler", ""), str, "scheduler"),
+        stop_timeout=_number(
+            environ.get("SIDELAMB_STOP_TIMEOUT") or data.get("stop_timeout", 25.0), "stop_timeout", 0, 900
+        ),
+    )
+
+
+def _read(file: Path | None) -> dict[str, Any]:
+    path = file or Path(FILE)
+    if file is None and not path.exists():
+        return {}
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from None
+
+
+def _capsule_from(environ: Mapping[str, str]) -> dict[str, Any]:
+    function = environ.get("SIDELAMB_FUNCTION", "")
+    if not function:
+        raise ConfigError(
+            f"no capsule is configured; set SIDELAMB_FUNCTION, or write [capsules.default] into {FILE}"
+        )
+    table: dict[str, Any] = {"function": function}
+    if environ.get("SIDELAMB_QUEUES"):
+        table["queues"] = _queues_from(environ["SIDELAMB_QUEUES"])
+    for variable, key in _ENV_NUMBERS.items():
+        if environ.get(variable):
+            table[key] = _number(environ[variable], variable, 0, float("inf"))
+    return {"default": table}
+
+
+def _queues_from(text: str) -> Any:
+    names = [part.strip() for part in text.split(",") if part.strip()]
+    if not any("=" in name for name in names):
+        return names
+    pairs = [name.partition("=") for name in names]
+    twice = sorted({name for name, _, _ in pairs if [p[0] for p in pairs].count(name) > 1})
+    if twice:
+        raise ConfigError(f"SIDELAMB_QUEUES: queue {twice[0]!r} stands twice; give it one weight")
+    return {name.strip(): _whole(weight or 1, f"weight of {name}", 1, 1_000_000) for name, _, weight in pairs}
+
+
+def _capsule(name: str, table: Any) -> CapsuleConfig:
+    where = f"capsule {name!r}"
+    if not _NAME.match(name):
+        raise ConfigError(f"{where}: a name has letters, digits, '_', '.' and '-' only")
+    if not isinstance(table, dict):
+        raise ConfigError(f"{where} must be a table: [capsules.{name}]")
+    known = [k for k in CapsuleConfig.__dataclass_fields__ if k not in {"name", "weights"}]
+    _only(table, known, where)
+    function = _of_type(table.get("function", ""), str, f"{where}: function")
+    if not function:
+        raise ConfigError(f'{where} names no function; add function = "…"')
+    queues, weights = _queues(table.get("queues", ["default"]), where)
+    return CapsuleConfig(
+        name=name,
+        function=function,
+        queues=queues,
+        weights=weights,
+        in_flight=_whole(table.get("in_flight", 10), f"{where}: in_flight", 1, 10_000),
+        jobs=_whole(table.get("jobs", 100), f"{where}: jobs", 1, 10_000),
+        threads=_whole(table.get("threads", 1), f"{where}: threads", 1, 1_000),
+        timeout=_number(table.get("timeout", 60), f"{where}: timeout", 1, 900),
+        detached=_of_type(table.get("detached", False), bool, f"{where}: detached"),
+    )
+
+
+def _queues(value: Any, where: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    weights: list[Any] = list(value.values()) if isinstance(value, dict) else []
+    names = list(value) if isinstance(value, dict | list) else None
+    if not names:
+        raise ConfigError(f"{where}: queues must be a list of names, or a table of weights; it is {value!r}")
+    for queue in names:
+        if not isinstance(queue, str) or not _QUEUE.match(queue):
+            raise ConfigError(f"{where}: {queue!r} is no queue name; use letters, digits, '_', '.', ':' and '-'")
+    if len(set(names)) < len(names):
+        raise ConfigError(f"{where}: a queue stands twice in {', '.join(names)}")
+    checked = tuple(_whole(w, f"{where}: weight", 1, 1_000_000) for w in weights)
+    return tuple(names), checked
+
+
+def _only(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
+    known = list(known)
+    for key in table:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+            raise ConfigError(f"{where}: unknown setting {key!r}; {hint}")
+
+
+def _of_type(value: Any, cls: type[Any], where: str) -> Any:
+    if not isinstance(value, cls):
+        raise ConfigError(f"{where} must be a {cls.__name__}, not {value!r}")
+    return value
+
+
+def _number(value: Any, where: str, least: float, most: float) -> float:
+    try:
+        number = float(value) if not isinstance(value, bool) else float("nan")
+    except (TypeError, ValueError):
+        number = float("nan")
+    if not least <= number <= most:
+        raise ConfigError(f"{where} must be a number from {least:g} to {most:g}, not {value!r}")
+    return number
+
+
+def _whole(value: Any, where: str, least: int, most: int) -> int:
+    number = _number(value, where, least, most)
+    if not number.is_integer():
+        raise ConfigError(f"{where} must be a whole number, not {value!r}")
+    return int(number)

@@ -1,0 +1,1 @@
+"""The poller: takes jobs from Redis and has Lambda run them."""

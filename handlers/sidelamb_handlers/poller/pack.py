@@ -1,0 +1,48 @@
+"""How many jobs one invocation should carry, learned from how long jobs take.
+
+Packing pays for short jobs and hurts long ones, which would wait behind each other. So the capsule's maximum
+is lowered to what runs in about TARGET_S, by a moving average of the answers. When Lambda throttles, fewer
+are in flight, and what waits is packed tighter by itself.
+
+Pure: no clock.
+"""
+
+from __future__ import annotations
+
+import math
+
+__all__ = ["Pack"]
+
+TARGET_S = 2.0
+"""An invocation that carries several jobs should take about so long."""
+
+WEIGHT = 0.2
+"""Of the newest answer in the moving average."""
+
+
+class Pack:
+    """The number of jobs for the next invocations of one capsule.
+
+    Args:
+        most: the capsule's maximum.
+        threads: how many of them run at once.
+    """
+
+    def __init__(self, most: int, threads: int = 1) -> None:
+        self._most = most
+        self._threads = threads
+        self._job_s: float | None = None
+
+    @property
+    def size(self) -> int:
+        """Jobs an invocation should carry at most."""
+        if not self._job_s:
+            return self._most
+        return max(1, min(self._most, math.ceil(TARGET_S * self._threads / self._job_s)))
+
+    def ran(self, jobs: int, ms: float) -> None:
+        """Note an invocation that ran so many jobs in so many milliseconds."""
+        if jobs < 1:
+            return
+        took = ms / 1000 * min(self._threads, jobs) / jobs
+        self._job_s = took if self._job_s is None else (1 - WEIGHT) * self._job_s + WEIGHT * took

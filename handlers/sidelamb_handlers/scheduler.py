@@ -1,0 +1,149 @@
+"""The Lambda function that keeps time: `sidelamb_handlers.scheduler.handler`.
+
+It makes one pass and returns: promotes all that is due in `retry` and `schedule`, by turns, and reaps leases
+whose time is over. EventBridge wakes it every minute, a poller as soon as something falls due. Two passes at
+once are harmless: each move checks that the entry is still where it was read.
+
+Settings, from the environment: SIDELAMB_REDIS_URL (required), SIDELAMB_NAMESPACE, SIDELAMB_TIMESTAMPS.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from sidelamb import settings
+from sidelamb.errors import ConfigError, RedisError, RedisRefused
+from sidelamb.link import Link
+from sidelamb.store import BULK, Store, capsule_of
+from sidelamb_handlers.logger import Logger
+from sidelamb_handlers.promotion import promotion
+from sidelamb_handlers.reaping import reaping
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sidelamb_handlers.worker import Context
+
+__all__ = ["Pass", "Scheduler", "handler"]
+
+MARGIN_S = 2.0
+"""A pass ends so long before its function's timeout; the next one goes on."""
+
+REAP_MOST = 100
+"""Leases that are read at a time."""
+
+_Source = Literal["retry", "schedule"]
+_SOURCES: tuple[_Source, ...] = ("retry", "schedule")
+
+
+@dataclass(slots=True)
+class Pass:
+    """What one pass did, in jobs."""
+
+    promoted: int = 0
+    to_dead: int = 0
+    """Entries that could not be read."""
+    reaped: int = 0
+    leases: int = 0
+    """Leases that were reaped."""
+
+
+class Scheduler:
+    """Makes passes.
+
+    Args:
+        link, store: the way to Redis.
+        clock: epoch s.
+    """
+
+    def __init__(self, link: Link, store: Store, *, clock: Callable[[], float] = time.time) -> None:
+        self._link = link
+        self._store = store
+        self._clock = clock
+
+    def make_pass(self, until: float) -> Pass:
+        """Promote and reap all that is due, or what can be done until epoch second `until`.
+
+        Raises:
+            RedisError: Redis is away; what was not done is done by the next pass.
+        """
+        done = Pass()
+        self._reap(done, until)
+        skipped: dict[_Source, int] = dict.fromkeys(_SOURCES, 0)
+        while skipped and self._clock() < until:
+            for source in list(skipped):
+                stuck = self._promote(source, done, skipped[source])
+                if stuck is None:
+                    del skipped[source]
+                else:
+                    skipped[source] += stuck
+        return done
+
+    def _promote(self, source: _Source, done: Pass, skip: int) -> int | None:
+        """Promote up to BULK entries; return how many of them could not move, None if there are no more."""
+        now = self._clock()
+        due = self._link.run(self._store.due(source, now, skip=skip))
+        if not due:
+            return None
+        stamp = settings.stamp(now)
+        entries = [promotion(raw, now, stamp) for raw in due]
+        promoted, dead = self._link.run(self._store.promote(source, now, entries))
+        done.promoted += promoted
+        done.to_dead += dead
+        return len(due) - promoted - dead if len(due) == BULK else None
+
+    def _reap(self, done: Pass, until: float) -> None:
+        skip = 0
+        while self._clock() < until:
+            expired = self._link.run(self._store.expired(self._clock(), REAP_MOST, skip))
+            moved = [self._reap_one(lease_id) for lease_id in reversed(expired)]
+            done.reaped += sum(max(0, n) for n in moved)
+            done.leases += sum(n >= 0 for n in moved)
+            skip += sum(n < 0 for n in moved)
+            if len(expired) < REAP_MOST:
+                return
+
+    def _reap_one(self, lease_id: str) -> int:
+        """Return how many jobs of an expired lease moved, -1 if it is not to be reaped, or Redis refuses it."""
+        try:
+            held = self._link.run(self._store.lease(lease_id))
+            now = self._clock()
+            moves = reaping(held, now=now, random=random.random)
+            return self._link.run(self._store.reap(held, capsule_of(lease_id), now=now, moves=moves))
+        except RedisRefused as error:
+            _log.error("lease %s cannot be reaped: %s", lease_id, error)
+            return -1
+
+
+def from_environment(environ: Mapping[str, str] = os.environ) -> Scheduler:
+    """Return the scheduler that the environment describes.
+
+    Raises:
+        ConfigError: SIDELAMB_REDIS_URL is missing or no URL.
+    """
+    url = environ.get("SIDELAMB_REDIS_URL", "")
+    if not url:
+        raise ConfigError("SIDELAMB_REDIS_URL is not set for the scheduler; nothing can be promoted")
+    settings.timestamps()  # says now if it is wrong
+    return Scheduler(Link(url), Store(environ.get("SIDELAMB_NAMESPACE", "")))
+
+
+def handler(event: Any, context: Context) -> dict[str, Any]:
+    """Lambda's entry point; the event only says who woke it."""
+    until = time.time() + context.get_remaining_time_in_millis() / 1000 - MARGIN_S
+    try:
+        done = asdict(_scheduler.make_pass(until))
+    except RedisError as error:
+        _log.error("pass not finished: %s", error)
+        raise
+    if any(done.values()):
+        _log.info("pass", extra={**done, "woken_by": event.get("source") if isinstance(event, dict) else None})
+    return {"sidelamb": 1, "lease": "", "status": "settled", "ran": 0, "ms": 0, **done}
+
+
+_log = Logger(service="sidelamb")
+_scheduler = from_environment()

@@ -1,0 +1,96 @@
+"""Writes the outcomes of one lease's jobs down in Redis, as a group commit.
+
+Outcomes are collected and written in one or two round trips: one for successes alone, one more to read the
+bytes of the jobs whose payload changes. If Redis is away nothing is dropped: they stay pending, and are either
+written by a later flush or handed to the poller in the answer.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from sidelamb.errors import RedisError
+from sidelamb_handlers.decision import changed_fields, split
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sidelamb.link import Link
+    from sidelamb.store import Store
+    from sidelamb_handlers.decision import Decision
+
+__all__ = ["Settler"]
+
+
+class Settler:
+    """Collects decisions for one lease and flushes them.
+
+    Args:
+        link: the way to Redis, None for a worker without one (everything stays pending).
+        store: the transitions.
+        lease, capsule, request_id: whose outcomes these are.
+        clock: epoch s.
+    """
+
+    def __init__(
+        self,
+        link: Link | None,
+        store: Store,
+        *,
+        lease: str,
+        capsule: str,
+        request_id: str,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._link = link
+        self._store = store
+        self._lease = lease
+        self._capsule = capsule
+        self._request_id = request_id
+        self._clock = clock
+        self.pending: dict[str, Decision] = {}
+        self.trouble: RedisError | None = None
+        """Why the last flush failed; None if it did not."""
+
+    def add(self, field: str, decision: Decision) -> None:
+        """Note what became of a job."""
+        self.pending[field] = decision
+
+    def flush(self, until: float) -> bool:
+        """Try once to write all pending decisions down; say whether nothing is pending any more.
+
+        Args:
+            until: epoch s after which no reply is waited for.
+        """
+        if not self.pending:
+            return True
+        if self._link is None:
+            return False
+        batch = dict(self.pending)
+        try:
+            self._write(self._link, batch, until)
+        except RedisError as error:
+            self.trouble = error
+            return False
+        self.trouble = None
+        for field in batch:
+            del self.pending[field]
+        return True
+
+    def _write(self, link: Link, batch: dict[str, Decision], until: float) -> None:
+        changed = changed_fields(batch)
+        stored = {}
+        if changed:
+            call = self._store.payloads(self._lease, changed)
+            stored = link.run(call, within_s=until - self._clock())
+        done, moves = split(batch, stored)
+        settle = self._store.settle(
+            self._lease,
+            self._capsule,
+            now=self._clock(),
+            done=done,
+            moves=moves,
+            request_id=self._request_id,
+        )
+        link.run(settle, within_s=until - self._clock())

@@ -1,0 +1,149 @@
+"""One invocation's jobs under watch: started, timed, settled as they finish, stopped before the end comes.
+
+Five times a second it takes what has finished and settles it, returns what has waited too long, and stops what
+runs too long; iterable jobs it asks in time to stop by themselves. It ends when every job of the lease has a
+decision. No job thread is left running: if one will not stop, the watch says so, and the worker ends the process.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from sidelamb.control import JobTimeout
+from sidelamb.keys import source_of
+from sidelamb_handlers.decision import Outcome, returned
+from sidelamb_handlers.lanes import Lanes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sidelamb_handlers.attempt import Attempt, Runner
+    from sidelamb_handlers.decision import Decision
+    from sidelamb_handlers.settler import Settler
+
+__all__ = ["Watch"]
+
+TICK_S = 0.2
+"""Outcomes are settled at most this much after their job has ended, so that a crash repeats little."""
+
+PATIENCE_S = 5.0
+"""What has not started after so many seconds goes back, to be run elsewhere."""
+
+STOP_S = 1.0
+"""How long a job that was asked to stop may take to do so."""
+
+
+class Watch:
+    """Runs the attempts of one invocation.
+
+    Args:
+        attempts: decoded, in order.
+        runner: takes each through its steps.
+        settler: writes outcomes down.
+        threads: how many run at once.
+        end: epoch s by which every job must have stopped.
+        settle_by: epoch s until which a flush may take.
+        on_end: told of each attempt that has its decision.
+        clock: epoch s.
+    """
+
+    def __init__(
+        self,
+        attempts: list[Attempt],
+        runner: Runner,
+        settler: Settler,
+        *,
+        threads: int,
+        end: float,
+        settle_by: float,
+        on_end: Callable[[Attempt, Decision], None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._runner = runner
+        self._settler = settler
+        self._end = end
+        self._settle_by = settle_by
+        self._on_end = on_end
+        self._clock = clock
+        self._began = clock()
+        self._stopping: dict[str, tuple[Attempt, float]] = {}
+        self._lanes = Lanes(attempts, self._one, threads)
+        self.started = 0
+        """How many jobs were started."""
+        self.stuck = False
+        """A job would not stop; its thread is still running."""
+        self.interrupted = False
+        """A thread was interrupted from outside; the sandbox must not be used again."""
+
+    def run(self) -> None:
+        """Run everything to a decision; flush as it goes. What Redis did not take stays in the settler."""
+        self._lanes.start()
+        while not self._lanes.idle.wait(TICK_S) and not self._only_stuck_ones_run():
+            self._collect()
+            self._settler.flush(self._settle_by)
+            if self._settler.trouble is not None or self._clock() - self._began > PATIENCE_S:
+                self._return_waiting()
+            self._stop_overdue()
+        self.stuck = not self._lanes.idle.is_set()
+        self._collect()
+        self._return_waiting()
+        for attempt, _ in list(self._stopping.values()):
+            decision = self._timed_out(attempt)
+            # Given back it could run elsewhere before this process has ended: then it stays in the lease, and the
+            # poller gives it back when it knows the process gone.
+            if not self.stuck or decision.outcome is not Outcome.RETURNED:
+                self._decide(attempt, decision)
+
+    def _one(self, attempt: Attempt) -> Decision:
+        now = self._clock()
+        # The first ones start in any case: an invocation can give no more time than it has.
+        if now - self._began > TICK_S and now + (attempt.timeout_s or 0.0) > self._end:
+            return returned("too little time left to start it")
+        self.started += 1
+        return self._runner.attempt(attempt)
+
+    def _only_stuck_ones_run(self) -> bool:
+        """Whether every job that still runs was asked to stop, and has had its time to do so."""
+        now, running = self._clock(), list(self._lanes.running.values())
+        return bool(running) and all(
+            a.field in self._stopping and now > self._stopping[a.field][1] + STOP_S for a in running
+        )
+
+    def _collect(self) -> None:
+        for attempt, decision in self._lanes.take_finished():
+            cut = attempt.field in self._stopping and attempt.error is not None
+            self._decide(attempt, self._timed_out(attempt) if cut else decision)
+
+    def _decide(self, attempt: Attempt, decision: Decision) -> None:
+        self._stopping.pop(attempt.field, None)
+        self._settler.add(attempt.field, decision)
+        self._on_end(attempt, decision)
+
+    def _return_waiting(self) -> None:
+        for attempt in self._lanes.drain():
+            self._decide(attempt, returned("behind slow neighbours"))
+
+    def _stop_overdue(self) -> None:
+        now = self._clock()
+        for attempt in list(self._lanes.running.values()):
+            limit = self._end
+            if attempt.timeout_s is not None and attempt.started_at:
+                limit = min(limit, attempt.started_at + attempt.timeout_s)
+            if attempt.iteration is not None:
+                attempt.iteration.stop_before(limit, now)
+            if now >= limit and attempt.field not in self._stopping:
+                self._stopping[attempt.field] = (attempt, now)
+                self.interrupted = self.interrupted or attempt.interrupt is None
+                self._return_waiting()
+                self._lanes.interrupt(attempt)
+
+    def _timed_out(self, attempt: Attempt) -> Decision:
+        """Return the decision for a job that was cut short."""
+        ran = self._clock() - (attempt.started_at or self._began)
+        late_start = attempt.started_at - self._began > TICK_S
+        if attempt.timeout_s is None and late_start and not source_of(attempt.field)[1]:
+            return returned("cut short because it started late", alone=True)
+        what = f"timeout of {attempt.timeout_s:g} s" if attempt.timeout_s else "the end of its invocation"
+        attempt.error = JobTimeout(f"stopped after {ran:.1f} s: {what}")
+        return self._runner.decide(attempt, attempt.error)

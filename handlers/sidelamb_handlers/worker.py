@@ -1,0 +1,262 @@
+"""The Lambda function that runs jobs: `sidelamb_handlers.worker.handler`.
+
+An invocation gets a lease with one or more jobs. The worker claims the lease in Redis (or runs nothing), runs
+the jobs, and writes down what became of each. It waits for nobody's bookkeeping: when it answers, the lease is
+usually gone.
+
+Settings, from the environment:
+    SIDELAMB_JOBS        modules with the app's jobs, comma-separated; imported at cold start. Required.
+    SIDELAMB_REDIS_URL   the queue's Redis. Without it only detached capsules work.
+    SIDELAMB_NAMESPACE   key prefix.
+    SIDELAMB_TIMESTAMPS  how timestamps are written: float (seconds, the default) or ms (Sidekiq 8's own form).
+    SIDELAMB_UNKNOWN_FOR seconds that a job of unknown name is put off before it counts as failed (3600).
+
+A job runs only if it is registered by these modules; nothing is imported because a payload says so.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sidelamb import settings
+from sidelamb.errors import ConfigError, RedisError
+from sidelamb.keys import source_of
+from sidelamb.link import Link
+from sidelamb.registry import registry
+from sidelamb.server import layers
+from sidelamb.store import Claim, Store
+from sidelamb_handlers.attempt import Attempt, Runner
+from sidelamb_handlers.decision import cancelled
+from sidelamb_handlers.event import Answer, Invocation, Status, read_event
+from sidelamb_handlers.eventloop import KeptLoop
+from sidelamb_handlers.joblog import JobLog
+from sidelamb_handlers.leftovers import Leftovers
+from sidelamb_handlers.metrics import Tally
+from sidelamb_handlers.settler import Settler
+from sidelamb_handlers.states import States
+from sidelamb_handlers.watch import Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sidelamb_handlers.decision import Decision
+
+__all__ = ["Worker", "handler"]
+
+SETTLE_S = 3.0
+"""Kept at the end of an invocation, at most a fifth of it: half for writing outcomes down, half for safety."""
+
+RETRY_S = 0.2
+"""Between two tries to reach Redis at the end of an invocation."""
+
+REDIS_TIMEOUTS = {"socket_connect_timeout": 0.5, "socket_timeout": 2.0}
+"""Shorter than an app's: a worker has little time, and its claim and settle are safe to repeat."""
+
+
+class Context(Protocol):
+    """What the worker needs of Lambda's context object."""
+
+    aws_request_id: str
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Return milliseconds until Lambda ends the invocation."""
+
+
+class Worker:
+    """The worker of one sandbox: built at cold start, used by every invocation.
+
+    Args:
+        environ: where the settings are.
+        clock: epoch s.
+        exit_process: ends the sandbox.
+
+    Raises:
+        ConfigError: a setting is missing or wrong.
+    """
+
+    def __init__(
+        self,
+        environ: Mapping[str, str] = os.environ,
+        *,
+        clock: Callable[[], float] = time.time,
+        exit_process: Callable[[int], Any] = os._exit,
+    ) -> None:
+        modules = [name.strip() for name in environ.get("SIDELAMB_JOBS", "").split(",") if name.strip()]
+        if not modules:
+            raise ConfigError(
+                "SIDELAMB_JOBS is not set; name the modules with your jobs, like SIDELAMB_JOBS=app.jobs"
+            )
+        settings.timestamps()  # says now if it is wrong
+        registry.load(modules)
+        url = environ.get("SIDELAMB_REDIS_URL", "")
+        self._link = Link(url, **REDIS_TIMEOUTS) if url else None
+        self._store = Store(environ.get("SIDELAMB_NAMESPACE", ""))
+        self._states = States(self._link, self._store.keys) if self._link else None
+        self._loop = KeptLoop()
+        self._clock = clock
+        self._exit = exit_process
+        self._runner = Runner(
+            registry,
+            self._loop.run,
+            layers(),
+            clock=clock,
+            random=random.SystemRandom().random,
+            unknown_for_s=_seconds(environ, "SIDELAMB_UNKNOWN_FOR", 3_600.0),
+        )
+        self.log = JobLog()
+        self._spoiled = False
+
+    def handle(self, event: Any, context: Context) -> dict[str, Any]:
+        """Run one invocation and return its answer."""
+        if self._spoiled:
+            self._exit(1)
+        invocation = read_event(event)
+        began = self._clock()
+        end = began + context.get_remaining_time_in_millis() / 1000
+        # With something random: a repeated request is not a repeated call of the script.
+        token = f"{context.aws_request_id}/{os.urandom(4).hex()}"
+        claim = Claim.YES
+        refusal = self._refusal(invocation, began, end)
+        if not refusal and not invocation.detached:
+            claim, refusal = self._claim(invocation, token, began)
+        if refusal:
+            return Answer(invocation.lease, Status.REFUSED, refusal).to_wire()
+        answer = self._run(invocation, token, began, end, look=claim is Claim.LOOK)
+        self.log.invoked()
+        return answer.to_wire()
+
+    def _refusal(self, job: Invocation, now: float, end: float) -> str:
+        """Return why nothing may be run, or nothing."""
+        if now > job.start_by:
+            return f"started {now - job.start_by:.1f} s after start_by"
+        if end > job.deadline:
+            return (
+                f"this invocation may live {end - job.deadline:.1f} s longer than its lease; "
+                "give the capsule the function's timeout"
+            )
+        return ""
+
+    def _claim(self, job: Invocation, token: str, now: float) -> tuple[Claim, str]:
+        """Claim the lease; return the answer, and why nothing may be run, or nothing."""
+        if self._link is None:
+            raise ConfigError("SIDELAMB_REDIS_URL is not set for the worker, and its capsule is not detached")
+        claim = self._store.claim(job.lease, request_id=token, now=now, deadline=job.deadline)
+        try:
+            answer = self._link.run(claim)
+        except RedisError as error:
+            return Claim.NO, f"the lease could not be claimed: {error}"
+        return answer, "" if answer else "the lease is gone or claimed by another request"
+
+    def _run(self, job: Invocation, token: str, began: float, end: float, *, look: bool) -> Answer:
+        settler = Settler(
+            None if job.detached else self._link,
+            self._store,
+            lease=job.lease,
+            capsule=job.capsule,
+            request_id=token,
+            clock=self._clock,
+        )
+        tally = Tally()
+        left = Leftovers(None if job.detached else self._states)
+        if look:
+            left.look(job.jobs)
+        attempts = self._decoded(job, token.partition("/")[0], settler, left)
+        margin = min(SETTLE_S, (end - began) / 5)
+        settle_by = end - margin / 2
+        watch = Watch(
+            attempts,
+            self._runner,
+            settler,
+            threads=job.threads,
+            end=end - margin,
+            settle_by=settle_by,
+            on_end=lambda attempt, decision: self._ended(attempt, decision, tally, left),
+            clock=self._clock,
+        )
+        watch.run()
+        # Swept before settling: what is given back may run elsewhere at once, so nothing may linger here.
+        clean = self._loop.sweep() and not watch.stuck and not watch.interrupted
+        settled = self._settle(settler, settle_by)
+        if settled:
+            left.clear()
+        if not clean:
+            self._recycle(settled=settled)
+        return Answer(
+            job.lease,
+            Status.SETTLED if settled else Status.UNSETTLED,
+            ran=watch.started,
+            ms=(self._clock() - began) * 1000,
+            outcomes=settler.pending,
+            claim="" if settled else token,
+            metrics=tally.to_wire(),
+        )
+
+    def _decoded(self, job: Invocation, request_id: str, settler: Settler, left: Leftovers) -> list[Attempt]:
+        """Return the attempts to run; note what becomes of the others."""
+        attempts = []
+        for field, payload in zip(job.fields, job.jobs, strict=True):
+            queue = source_of(field)[0]
+            attempt = Attempt(field, queue, payload, request_id, job.lease, left.states)
+            if left.is_marked(attempt) and not self._runner.is_iterable(attempt):
+                decision: Decision | None = cancelled(self._clock())
+            else:  # an iterable job sees it by itself, and tells its callbacks
+                decision = self._runner.decode(attempt)
+            if decision is None:
+                attempts.append(attempt)
+            else:
+                settler.add(field, decision)
+                left.ended(attempt, decision)
+                self.log.ended(attempt, decision)
+        return attempts
+
+    def _settle(self, settler: Settler, until: float) -> bool:
+        """Write down what is pending, again and again while Redis is away and there is time."""
+        while not settler.flush(until):
+            if settler.trouble is None or self._clock() + RETRY_S > until:
+                return False
+            time.sleep(RETRY_S)
+        return True
+
+    def _recycle(self, *, settled: bool) -> None:
+        """End this sandbox, so that no thread of a stopped job wakes up in a later invocation.
+
+        Unsettled outcomes need the answer first; then the next invocation ends it before it claims anything.
+        """
+        self.log.logger.warning("a job had to be stopped; this sandbox ends and a new one takes its place")
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if settled:
+            self._exit(1)
+        self._spoiled = True
+
+    def _ended(self, attempt: Attempt, decision: Decision, tally: Tally, left: Leftovers) -> None:
+        left.ended(attempt, decision)
+        if attempt.started_at and decision.counted:
+            ms = (attempt.ended_at - attempt.started_at) * 1000
+            tally.add(attempt.name, ms, failed=decision.failed)
+        self.log.ended(attempt, decision)
+
+
+def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:
+    try:
+        value = float(environ.get(name) or default)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= _MOST_SECONDS:
+        raise ConfigError(f"{name} is {environ[name]!r}; expected seconds, like {name}={default:g}")
+    return value
+
+
+_MOST_SECONDS = 30 * 86_400.0
+
+
+def handler(event: Any, context: Context) -> dict[str, Any]:
+    """Lambda's entry point."""
+    return _worker.handle(event, context)
+
+
+_worker = Worker()
