@@ -1,0 +1,243 @@
+"""The commands of `sidelamb`, for typer: what they take, and what they print.
+
+What they do is elsewhere: `dev`, `run_job`, the poller, the client. Modules that a command needs are imported by
+it alone, so that `sidelamb --help` is quick and a missing extra is missed only by who needs it.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from sidelamb_local.errors import LocalStackError
+
+if TYPE_CHECKING:
+    from sidelamb_local.project import Project
+
+HELP = """
+Background jobs for Python apps, executed by AWS Lambda.
+
+[bold]Start here[/], in a folder with a jobs.py:
+
+    sidelamb dev                         the whole system on this machine
+    sidelamb enqueue jobs.resize 12      give it a job
+    sidelamb run jobs.resize 12          or run one right here, with a debugger
+"""
+NEEDED_FOR_DEV = ("yaml", "aiohttp", "botocore", "aws_lambda_powertools")
+# "-5" is an argument of the job, not an option of ours.
+ARGUMENTS_MAY_LOOK_LIKE_OPTIONS = {"ignore_unknown_options": True}
+
+app = typer.Typer(
+    help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich"
+)
+
+JobsOption = Annotated[
+    str,
+    typer.Option(
+        "--jobs",
+        metavar="MODULES",
+        help="Modules with your jobs, comma-separated. Default: SIDELAMB_JOBS, or jobs.",
+    ),
+]
+RedisOption = Annotated[
+    str,
+    typer.Option(
+        "--redis", metavar="URL", help="A Redis to use. Default: SIDELAMB_REDIS_URL, or that of sidelamb dev."
+    ),
+]
+TemplateOption = Annotated[
+    Path | None,
+    typer.Option("--template", metavar="FILE", help="SAM template. Default: template.yaml, or a built-in one."),
+]
+NameArgument = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="The job's name. Its last part will do where it is the only such one."),
+]
+ArgsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[ARGS]...", help="Its arguments: JSON where they parse as JSON, else text."),
+]
+KwOption = Annotated[list[str] | None, typer.Option("--kw", metavar="NAME=VALUE", help="A keyword argument.")]
+
+
+@app.command()
+def dev(
+    jobs: JobsOption = "",
+    redis: Annotated[
+        str,
+        typer.Option(
+            "--redis", metavar="URL", help="A Redis to use. Default: SIDELAMB_REDIS_URL, or one of its own."
+        ),
+    ] = "",
+    concurrency: Annotated[
+        int, typer.Option("--concurrency", "-c", min=1, max=200, help="Invocations at once.")
+    ] = 4,
+    template: TemplateOption = None,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65_535, help="Of the Lambda service; 0 takes a free one.")
+    ] = 0,
+) -> None:
+    """Run the whole system on this machine: Redis, Lambda, poller, scheduler.
+
+    Needs nothing but Python. Your functions come from template.yaml if there is one. Code reloads when it changes;
+    data stays in .sidelamb/ until you delete it.
+
+        sidelamb dev
+        sidelamb dev --jobs shop.jobs,mail.jobs --concurrency 8
+        sidelamb dev --redis redis://127.0.0.1:6379/1
+    """
+    _need(NEEDED_FOR_DEV)
+    from sidelamb_local.dev import run_dev  # noqa: PLC0415
+
+    run_dev(
+        Path.cwd(),
+        Console(),
+        template=template,
+        jobs=_names(jobs),
+        redis_url=redis or None,
+        concurrency=concurrency,
+        port=port,
+    )
+
+
+@app.command()
+def poller(
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="FILE", help="Settings. Default: sidelamb.toml, if there is one."),
+    ] = None,
+) -> None:
+    """Run a poller, as the container on AWS does: it takes jobs from Redis and has Lambda run them.
+
+    sidelamb poller
+    SIDELAMB_REDIS_URL=rediss://… SIDELAMB_FUNCTION=app-worker sidelamb poller
+    """
+    _need(("aiohttp", "botocore"))
+    from sidelamb_handlers.poller.__main__ import main  # noqa: PLC0415
+
+    raise typer.Exit(main(["--config", str(config)] if config else []))
+
+
+@app.command(context_settings=ARGUMENTS_MAY_LOOK_LIKE_OPTIONS)
+def run(
+    name: NameArgument,
+    args: ArgsArgument = None,
+    kw: KwOption = None,
+    jobs: JobsOption = "",
+    template: TemplateOption = None,
+) -> None:
+    """Run one job in this process, without Redis and Lambda; breakpoint() works.
+
+    The arguments take the way of a real payload, through JSON. Nothing is retried: a job that fails shows its
+    traceback, and the exit status is 1.
+
+        sidelamb run jobs.resize 12
+        sidelamb run jobs.mail '{"to": "a@b.c"}' --kw subject=Hello
+    """
+    from sidelamb_local.run_job import find_job, load_jobs, run_job, users_traceback  # noqa: PLC0415
+
+    load_jobs(_project(jobs, template))
+    job = find_job(name)
+    ran = run_job(job, [_value(arg) for arg in args or []], _keywords(kw))
+    err = Console(stderr=True)
+    if ran.error is not None and ran.failed:
+        typer.echo(users_traceback(ran.error), err=True, nl=False)
+        err.print(f"[red]✗[/] {job.name} failed after {ran.duration_ms:.0f} ms", highlight=False)
+        raise typer.Exit(1)
+    if ran.error is not None or ran.reason:
+        err.print(f"[yellow]∅[/] {job.name} {ran.outcome}: {ran.reason or ran.error}", highlight=False)
+        return
+    if ran.result is not None:
+        typer.echo(repr(ran.result))
+    err.print(f"[green]✓[/] {job.name} succeeded in {ran.duration_ms:.0f} ms", highlight=False)
+
+
+@app.command(context_settings=ARGUMENTS_MAY_LOOK_LIKE_OPTIONS)
+def enqueue(  # noqa: PLR0917 - typer passes them by name
+    name: NameArgument,
+    args: ArgsArgument = None,
+    kw: KwOption = None,
+    queue: Annotated[str, typer.Option("--queue", help="Its queue. Default: what the job says.")] = "",
+    in_s: Annotated[float, typer.Option("--in", metavar="SECONDS", help="Run it later.")] = 0.0,
+    redis: RedisOption = "",
+    jobs: JobsOption = "",
+    template: TemplateOption = None,
+    force: Annotated[  # noqa: FBT002
+        bool, typer.Option("--force", help="Do not look whether there is such a job: another service has it.")
+    ] = False,
+) -> None:
+    """Put a job on its queue and print its id.
+
+    sidelamb enqueue jobs.resize 12
+    sidelamb enqueue jobs.resize 12 --in 60 --queue low
+    sidelamb enqueue Billing::ChargeJob 99 --queue billing --force
+    """
+    from sidelamb import Client  # noqa: PLC0415
+    from sidelamb_local.address import remembered  # noqa: PLC0415
+
+    url = redis or os.environ.get("SIDELAMB_REDIS_URL") or os.environ.get("REDIS_URL") or remembered(Path.cwd())
+    if not url:
+        raise LocalStackError(
+            "no Redis is known here; start `sidelamb dev`, or set SIDELAMB_REDIS_URL, or say --redis"
+        )
+    if not force:
+        from sidelamb_local.run_job import find_job, load_jobs  # noqa: PLC0415
+
+        project = _project(jobs, template)
+        os.environ.setdefault("SIDELAMB_NAMESPACE", project.config.namespace)
+        load_jobs(project)
+        name = find_job(name).name
+    client = Client(url)
+    setter = client.job(name, queue=queue) if queue else client.job(name)
+    values, keywords = [_value(arg) for arg in args or []], _keywords(kw)
+    typer.echo(setter.enqueue_in(in_s, *values, **keywords) if in_s else setter.enqueue(*values, **keywords))
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(f"sidelamb {importlib.metadata.version('sidelamb')} (Python {platform.python_version()})")
+
+
+def _project(jobs: str, template: Path | None) -> Project:
+    _need(("yaml",))
+    from sidelamb_local.project import load_project  # noqa: PLC0415
+
+    return load_project(Path.cwd(), template=template, modules=_names(jobs), in_flight=1)
+
+
+def _need(modules: tuple[str, ...]) -> None:
+    """Raise ImportError for the first of `modules` that is not installed; `cli` says what to install."""
+    import importlib.util  # noqa: PLC0415
+
+    for name in modules:
+        if importlib.util.find_spec(name) is None:
+            raise ImportError(name=name)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _keywords(pairs: list[str] | None) -> dict[str, Any]:
+    keywords = {}
+    for pair in pairs or []:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise LocalStackError(f"--kw {pair!r} has no '='; write --kw name=value")
+        keywords[name] = _value(value)
+    return keywords

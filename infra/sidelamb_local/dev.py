@@ -1,0 +1,155 @@
+"""`sidelamb dev`: the whole system in one terminal, until Ctrl-C.
+
+Starts a supervised stack, shows what it does, and looks at Redis once a second. Ctrl-C, SIGTERM and a closed
+terminal end everything in good order; a second Ctrl-C at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import redis
+
+from sidelamb_local.errors import LocalStackError
+from sidelamb_local.overview import Overview, look
+from sidelamb_local.stack import Stack
+from sidelamb_local.view import View, panel_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from rich.console import Console
+
+SHOW_EVERY_S = 0.1
+LOOK_EVERY_S = 1.0
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def run_dev(
+    app_dir: Path,
+    console: Console,
+    *,
+    template: Path | None,
+    jobs: Sequence[str],
+    redis_url: str | None,
+    concurrency: int,
+    port: int,
+) -> None:
+    """Run until told to stop. Arguments as `Stack` has them.
+
+    Raises:
+        LocalStackError: It could not start, or the Lambda service died.
+        ConfigError: A setting is wrong.
+    """
+    view = View(console)
+    stack = Stack(
+        app_dir,
+        template=template,
+        jobs=jobs,
+        redis_url=redis_url,
+        concurrency=concurrency,
+        port=port,
+        on_line=view.heard,
+        supervise=True,
+    )
+    with _ending_signals():
+        try:
+            with console.status("starting Redis, Lambda and the poller …") if console.is_terminal else _nothing():
+                stack.start()
+            url, namespace = stack.redis_url, stack.namespace
+            with redis.Redis.from_url(url, socket_timeout=5.0) as client:
+                _greet(console, stack)
+                last = _watch(view, stack, client)
+        except KeyboardInterrupt:
+            return
+        finally:
+            began = time.monotonic()
+            stack.stop()
+            view.show()
+        console.print(_closing(last, stopped_s=time.monotonic() - began, namespace=namespace), highlight=False)
+
+
+def _watch(view: View, stack: Stack, client: redis.Redis) -> tuple[Overview, Overview]:
+    """Show what happens, until a signal; return what was where at the start and at the end."""
+    since = seen = _look(client, stack) or Overview()
+    looked = 0.0
+    with view, contextlib.suppress(KeyboardInterrupt):
+        while True:
+            view.show()
+            if time.monotonic() - looked >= LOOK_EVERY_S:
+                looked = time.monotonic()
+                seen = _look(client, stack) or seen
+            title = f"sidelamb dev · {stack.app_dir.name}"
+            view.draw(
+                panel_of(title, stack.redis_url, seen=seen, since=since, stats=stack.stats, width=view.width)
+            )
+            if stack.service_pid is None:
+                view.show()
+                raise LocalStackError("the local Lambda service has ended; start `sidelamb dev` again")
+            time.sleep(SHOW_EVERY_S)
+    return since, _look(client, stack) or seen
+
+
+def _look(client: redis.Redis, stack: Stack) -> Overview | None:
+    try:
+        return look(client, stack.namespace, stack.project.config.queues)
+    except redis.RedisError:
+        return None  # the poller says so, once
+
+
+def _greet(console: Console, stack: Stack) -> None:
+    jobs = stack.project.jobs.names
+    where = f"{stack.worker_function} in {stack.project.template.name}"
+    if stack.project.is_built_in:
+        where = f"{', '.join(stack.project.modules)} with a built-in template"
+    lines = [
+        f"[bold]sidelamb dev[/]  {len(jobs)} jobs of {where}: {_some(jobs)}",
+        f"  enqueue from your app with  [cyan]export SIDELAMB_REDIS_URL={stack.redis_url}[/]",
+        f"  or from here with           [cyan]sidelamb enqueue {jobs[0] if jobs else 'NAME'} ARGS…[/]",
+        "  code reloads when it changes; Ctrl-C stops everything",
+    ]
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap="export" in line or not console.is_terminal)
+
+
+def _some(names: Sequence[str], most: int = 4) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _closing(both: tuple[Overview, Overview], *, stopped_s: float, namespace: str) -> str:
+    since, seen = both
+    failed = seen.failed - since.failed
+    done = seen.processed - since.processed - failed
+    left = seen.waiting + seen.retries + seen.scheduled
+    kept = f"; {left:,} jobs wait in Redis for the next start" if left else ""
+    where = f" ({namespace})" if namespace else ""
+    return f"[bold]stopped[/]{where} in {stopped_s:.1f} s: {done:,} jobs done, {failed:,} failed{kept}"
+
+
+@contextlib.contextmanager
+def _ending_signals() -> Iterator[None]:
+    """Make SIGTERM and SIGHUP end what Ctrl-C ends."""
+
+    def end(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, end) for number in ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _nothing() -> Iterator[None]:
+    yield

@@ -1,0 +1,245 @@
+"""An app on this machine: its template, its functions, its job modules, and what a poller is to serve.
+
+What the app says itself counts: `sidelamb.toml` for capsules, `template.yaml` for functions, the worker's
+SIDELAMB_JOBS for modules. What it leaves open is derived: one capsule for the one worker function, with its
+timeout, serving `default` and every queue that a registered job names; without a template, two built-in functions
+on the app's folder. So a folder with a `jobs.py` is an app.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sidelamb.payload import DEFAULT_QUEUE
+from sidelamb_handlers.config import FILE as CONFIG_FILE
+from sidelamb_handlers.config import CapsuleConfig, Config, load_config
+from sidelamb_local.errors import LocalStackError
+from sidelamb_local.probe import Found, probe
+from sidelamb_local.template import load_template
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sidelamb_local.template import FunctionSpec
+
+DATA_DIR = ".sidelamb"
+TEMPLATES = ("template.yaml", "template.yml")
+BUILT_IN = Path(__file__).with_name("default_template.yaml")
+WORKER = "sidelamb_handlers.worker.handler"
+SCHEDULER = "sidelamb_handlers.scheduler.handler"
+# Long enough for jobs of a developer's machine, short enough for one who pressed Ctrl-C.
+STOP_TIMEOUT_S = 5.0
+# Not passed on: they say how this very process runs.
+NOT_FOR_SANDBOXES = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PATH", "HOME", "PWD", "OLDPWD", "_", "TZ", "LANG")
+
+
+@dataclass(frozen=True)
+class Project:
+    """An app, read.
+
+    Attributes:
+        app_dir: Its folder.
+        template: The SAM template in use. The built-in one is in the data folder, after `write_built_in`.
+        functions: The template's, by name.
+        modules: What SIDELAMB_JOBS is in its workers.
+        config: The poller's settings, all but Redis; before `probed` without the queues of its jobs.
+        env: Variables for its sandboxes, over the template's.
+        is_built_in: Whether the template is the built-in one.
+        jobs: What its modules register; nothing before `probed`.
+    """
+
+    app_dir: Path
+    template: Path
+    functions: dict[str, FunctionSpec]
+    modules: tuple[str, ...]
+    config: Config
+    env: dict[str, str]
+    is_built_in: bool
+    jobs: Found = field(default_factory=Found)
+
+    @property
+    def worker(self) -> FunctionSpec:
+        """The function of the first capsule."""
+        return self.functions[self.config.capsules[0].function]
+
+    def write_built_in(self) -> None:
+        """Put the built-in template, if that is the one in use, where `template` says."""
+        if not self.is_built_in:
+            return
+        data_dir_of(self.app_dir)
+        text = BUILT_IN.read_text().replace('"."', _quoted(str(self.worker.code_dir)))
+        if not self.template.exists() or self.template.read_text() != text:
+            self.template.write_text(text)
+
+    def probed(self) -> Project:
+        """The same app with what its code registers now.
+
+        Raises:
+            LocalStackError: The code cannot be imported as it is now.
+        """
+        env = {**os.environ, **self.worker.environment, **self.env}
+        jobs = probe(self.modules, self.worker.code_dir, env)
+        has_file = (self.app_dir / CONFIG_FILE).exists()
+        config = self.config if has_file else _with_queues(self.config, jobs)
+        return replace(self, config=config, jobs=jobs)
+
+
+def load_project(
+    app_dir: Path,
+    *,
+    template: Path | None = None,
+    modules: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+    in_flight: int,
+    namespace: str = "",
+) -> Project:
+    """Read the app in `app_dir`. Its code is not imported.
+
+    Args:
+        app_dir: Its folder.
+        template: A SAM template; by default `template.yaml` there, or else the built-in one.
+        modules: Its job modules; by default what SIDELAMB_JOBS says, here or in the template, or else `jobs`.
+        env: Variables for its sandboxes.
+        in_flight: Invocations at once, at most, for each capsule.
+        namespace: Key prefix; by default what `sidelamb.toml` says.
+
+    Raises:
+        LocalStackError: Something is missing; says what to create or to change.
+        ConfigError: `sidelamb.toml` cannot be used.
+    """
+    if not app_dir.is_dir():
+        raise LocalStackError(f"{app_dir} is not a folder; name the one that holds your app")
+    own_template = template or next((app_dir / name for name in TEMPLATES if (app_dir / name).exists()), None)
+    path = own_template or app_dir / DATA_DIR / TEMPLATES[0]
+    functions = load_template(own_template).functions if own_template else _built_in_functions(app_dir)
+    given = _passed_on(functions, everything=own_template is None) | dict(env or {})
+    config = _config(app_dir, functions, path, in_flight=in_flight, namespace=namespace)
+    worker = functions[config.capsules[0].function]
+    chosen = tuple(modules) or _modules(app_dir, path if own_template else None, worker, given)
+    given["SIDELAMB_JOBS"] = ",".join(chosen)
+    return Project(app_dir, path, functions, chosen, config, given, is_built_in=own_template is None)
+
+
+def _built_in_functions(app_dir: Path) -> dict[str, FunctionSpec]:
+    found = load_template(BUILT_IN).functions
+    return {name: replace(spec, code_dir=app_dir.resolve()) for name, spec in found.items()}
+
+
+def data_dir_of(app_dir: Path) -> Path:
+    """The folder for what a local stack keeps: made if need be, and kept out of git."""
+    folder = app_dir / DATA_DIR
+    folder.mkdir(parents=True, exist_ok=True)
+    ignore = folder / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text("*\n")
+    return folder
+
+
+def to_toml(config: Config) -> str:
+    """The settings as a `sidelamb.toml`."""
+    lines = [
+        f"namespace = {_quoted(config.namespace)}",
+        f"scheduler = {_quoted(config.scheduler)}",
+        f"stop_timeout = {config.stop_timeout}",
+    ]
+    for capsule in config.capsules:
+        lines += [f"[capsules.{_quoted(capsule.name)}]", *_capsule_lines(capsule)]
+    return "\n".join(lines) + "\n"
+
+
+def _capsule_lines(capsule: CapsuleConfig) -> list[str]:
+    if capsule.weights:
+        pairs = zip(capsule.queues, capsule.weights, strict=True)
+        queues = "{ " + ", ".join(f"{_quoted(queue)} = {weight}" for queue, weight in pairs) + " }"
+    else:
+        queues = "[" + ", ".join(map(_quoted, capsule.queues)) + "]"
+    return [
+        f"function = {_quoted(capsule.function)}",
+        f"queues = {queues}",
+        f"in_flight = {capsule.in_flight}",
+        f"jobs = {capsule.jobs}",
+        f"threads = {capsule.threads}",
+        f"timeout = {capsule.timeout}",
+        f"detached = {str(capsule.detached).lower()}",
+    ]
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _passed_on(functions: Mapping[str, FunctionSpec], *, everything: bool) -> dict[str, str]:
+    """What a sandbox sees of this shell's environment: what the template declares for it, as with `sam local`.
+
+    Without a template that is everything, for nobody could have declared anything.
+    """
+    declared = {name for function in functions.values() for name in function.environment}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if (everything or name in declared) and name not in NOT_FOR_SANDBOXES
+    }
+
+
+def _config(
+    app_dir: Path, functions: Mapping[str, FunctionSpec], path: Path, *, in_flight: int, namespace: str
+) -> Config:
+    file = app_dir / CONFIG_FILE
+    if not file.exists():
+        return _derived(functions, path, in_flight=in_flight, namespace=namespace)
+    config = load_config(file, {"SIDELAMB_REDIS_URL": "redis://local"})
+    named = [*(capsule.function for capsule in config.capsules), *filter(None, [config.scheduler])]
+    for name in named:
+        if name not in functions:
+            raise LocalStackError(
+                f"{file} names the function {name!r}, and {path} has only {', '.join(functions)}; correct one"
+            )
+    capsules = tuple(replace(capsule, in_flight=min(capsule.in_flight, in_flight)) for capsule in config.capsules)
+    return replace(
+        config,
+        capsules=capsules,
+        namespace=namespace or config.namespace,
+        stop_timeout=min(config.stop_timeout, STOP_TIMEOUT_S),
+    )
+
+
+def _derived(functions: Mapping[str, FunctionSpec], path: Path, *, in_flight: int, namespace: str) -> Config:
+    workers = [spec for spec in functions.values() if spec.handler == WORKER]
+    if not workers:
+        raise LocalStackError(
+            f"{path} has no worker: give one of its functions `Handler: {WORKER}`, or name yours in {CONFIG_FILE}"
+        )
+    if len(workers) > 1:
+        names = ", ".join(spec.name for spec in workers)
+        raise LocalStackError(
+            f"{path} has several workers ({names}); say in {CONFIG_FILE} which queues each of them serves"
+        )
+    scheduler = next((spec.name for spec in functions.values() if spec.handler == SCHEDULER), "")
+    capsule = CapsuleConfig("default", workers[0].name, in_flight=in_flight, timeout=workers[0].timeout_s)
+    return Config("", (capsule,), namespace, scheduler, STOP_TIMEOUT_S)
+
+
+def _with_queues(config: Config, jobs: Found) -> Config:
+    queues = tuple(dict.fromkeys([*jobs.queues, DEFAULT_QUEUE]))
+    capsules = (replace(config.capsules[0], queues=queues), *config.capsules[1:])
+    return replace(config, capsules=capsules)
+
+
+def _modules(
+    app_dir: Path, own_template: Path | None, worker: FunctionSpec, env: Mapping[str, str]
+) -> tuple[str, ...]:
+    said = (
+        env.get("SIDELAMB_JOBS") or os.environ.get("SIDELAMB_JOBS") or worker.environment.get("SIDELAMB_JOBS", "")
+    )
+    if said:
+        return tuple(name.strip() for name in said.split(",") if name.strip())
+    if (worker.code_dir / "jobs.py").exists() or (worker.code_dir / "jobs" / "__init__.py").exists():
+        return ("jobs",)
+    where = f"set SIDELAMB_JOBS for {worker.name} in {own_template}" if own_template else "say --jobs your.module"
+    raise LocalStackError(
+        f"no jobs were found in {app_dir}: create jobs.py with a function under @job, or {where}"
+    )
