@@ -1,0 +1,34 @@
+# make demo    install into .venv and watch real jobs run, from app to Redis to Lambda and back
+# make test    install into .venv and check everything: style, types, arrows, tests against the built wheel
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PHOTOS ?=
+
+.PHONY: demo test lint clean
+
+demo: $(VENV)/.demo
+	$(BIN)/python examples/photos/demo.py $(if $(PHOTOS),--photos "$(PHOTOS)")
+
+test: $(VENV)/.test
+	$(BIN)/python -m tests.run
+
+lint: $(VENV)/.test
+	$(BIN)/python -m tests.run --lint
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit("Sidelamb needs Python 3.11 or newer; this is %d.%d. Try: make demo PYTHON=python3.12" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+# the marker files say what is installed; a change of pyproject.toml installs again
+$(VENV)/.demo: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[local,demo]'
+	touch $@
+
+$(VENV)/.test: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) dist build .sidelamb

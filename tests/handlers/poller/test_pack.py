@@ -1,0 +1,65 @@
+"""How many jobs an invocation carries is learned from how long they take."""
+
+from __future__ import annotations
+
+import pytest
+
+from sidelamb_handlers.poller.pack import TARGET_S, Pack
+
+
+def test_before_the_first_answer_it_is_the_capsules_number():
+    assert Pack(100).size == 100
+
+
+def test_short_jobs_fill_an_invocation():
+    pack = Pack(100)
+    pack.ran(100, 100.0)
+    assert pack.size == 100
+
+
+def test_long_jobs_travel_alone():
+    pack = Pack(100)
+    pack.ran(1, 60_000.0)
+    assert pack.size == 1
+
+
+def test_an_invocation_takes_about_its_target():
+    pack = Pack(100)
+    pack.ran(10, 1_000.0)
+    assert pack.size == TARGET_S / 0.1
+
+
+def test_threads_carry_more():
+    pack = Pack(100, threads=4)
+    pack.ran(4, 1_000.0)
+    assert pack.size == TARGET_S * 4
+
+
+def test_fewer_jobs_than_threads_ran_side_by_side():
+    pack = Pack(100, threads=8)
+    pack.ran(1, 1_000.0)
+    assert pack.size == TARGET_S * 8
+
+
+def test_one_odd_answer_moves_it_only_a_little_and_many_convince_it():
+    pack = Pack(100)
+    pack.ran(10, 1_000.0)
+    before = pack.size
+    pack.ran(10, 2_000.0)
+    assert before * 0.7 < pack.size < before
+    for _ in range(30):
+        pack.ran(10, 2_000.0)
+    assert pack.size == pytest.approx(TARGET_S / 0.2, abs=1)
+
+
+@pytest.mark.parametrize("ran", [0, -1])
+def test_an_invocation_that_ran_nothing_teaches_nothing(ran):
+    pack = Pack(100)
+    pack.ran(ran, 30_000.0)
+    assert pack.size == 100
+
+
+def test_jobs_that_took_no_time_at_all_do_not_divide_by_it():
+    pack = Pack(100)
+    pack.ran(5, 0.0)
+    assert pack.size == 100

@@ -1,0 +1,209 @@
+"""The threads on which the jobs of one invocation run."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sidelamb.control import JobTimeout
+from sidelamb_handlers.attempt import Attempt
+from sidelamb_handlers.decision import SUCCEEDED, Decision
+from sidelamb_handlers.lanes import Lanes
+from tests.handlers.kit import until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def attempts(count: int) -> list[Attempt]:
+    return [Attempt(f"{n}:q", "q", {}, "r", "c:1") for n in range(count)]
+
+
+def names(taken: list[tuple[Attempt, Decision]]) -> list[str]:
+    return [a.field for a, _ in taken]
+
+
+def test_one_lane_runs_them_in_order():
+    ran: list[str] = []
+
+    def run(a: Attempt) -> Decision:
+        ran.append(a.field)
+        return SUCCEEDED
+
+    lanes = Lanes(attempts(50), run, 1)
+    lanes.start()
+    assert lanes.idle.wait(5)
+    assert ran == [f"{n}:q" for n in range(50)]
+    assert names(lanes.take_finished()) == ran
+    assert lanes.take_finished() == []
+
+
+def test_so_many_lanes_run_so_many_at_once():
+    met = threading.Barrier(4)
+
+    def run(a: Attempt) -> Decision:
+        met.wait(5)
+        return SUCCEEDED
+
+    lanes = Lanes(attempts(8), run, 4)
+    lanes.start()
+    assert lanes.idle.wait(5)
+    assert len(lanes.take_finished()) == 8
+
+
+def test_never_more_than_that_at_once():
+    lock, now, most = threading.Lock(), 0, 0
+
+    def run(a: Attempt) -> Decision:
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        time.sleep(0.001)
+        with lock:
+            now -= 1
+        return SUCCEEDED
+
+    lanes = Lanes(attempts(100), run, 3)
+    lanes.start()
+    assert lanes.idle.wait(5)
+    assert most <= 3
+
+
+def test_there_are_no_more_lanes_than_jobs():
+    lanes = Lanes(attempts(2), lambda a: SUCCEEDED, 100)
+    assert len(lanes._threads) == 2
+    lanes.start()
+    assert lanes.idle.wait(5)
+
+
+def test_without_jobs_they_are_idle_at_once():
+    lanes = Lanes([], lambda a: SUCCEEDED, 4)
+    lanes.start()
+    assert lanes.idle.is_set()
+    assert lanes.take_finished() == []
+
+
+def test_what_was_drained_is_never_started():
+    begun, go = threading.Event(), threading.Event()
+
+    def run(a: Attempt) -> Decision:
+        begun.set()
+        go.wait(5)
+        return SUCCEEDED
+
+    every = attempts(5)
+    lanes = Lanes(every, run, 1)
+    lanes.start()
+    assert begun.wait(5)
+    assert lanes.drain() == every[1:]
+    assert lanes.drain() == []
+    go.set()
+    assert lanes.idle.wait(5)
+    assert names(lanes.take_finished()) == ["0:q"]
+
+
+def spinning(begun: list[str], caught: list[str], go: Callable[[], bool]) -> Callable[[Attempt], Decision]:
+    def run(a: Attempt) -> Decision:
+        try:
+            begun.append(a.field)
+            while not go():
+                time.sleep(0.001)
+        except JobTimeout:
+            caught.append(a.field)
+        return SUCCEEDED
+
+    return run
+
+
+def test_a_running_job_is_interrupted_in_its_own_thread_and_its_neighbours_are_not():
+    begun: list[str] = []
+    caught: list[str] = []
+    go = threading.Event()
+    every = attempts(3)
+    lanes = Lanes(every, spinning(begun, caught, go.is_set), 3)
+    lanes.start()
+    until(lambda: len(begun) == 3)
+    lanes.interrupt(every[1])
+    until(lambda: caught)
+    go.set()
+    assert lanes.idle.wait(5)
+    assert caught == ["1:q"]
+    assert len(lanes.take_finished()) == 3
+
+
+def test_interrupting_what_has_ended_interrupts_nobody():
+    begun: list[str] = []
+    caught: list[str] = []
+    go = threading.Event()
+    every = attempts(2)
+    lanes = Lanes(every, spinning(begun, caught, lambda: go.is_set() or begun[-1] == "0:q"), 1)
+    lanes.start()
+    until(lambda: "1:q" in begun)
+    lanes.interrupt(every[0])
+    time.sleep(0.02)
+    go.set()
+    assert lanes.idle.wait(5)
+    assert caught == []
+
+
+def test_a_job_with_a_way_of_its_own_to_stop_is_asked_by_it():
+    asked = threading.Event()
+    (only,) = attempts(1)
+
+    def run(a: Attempt) -> Decision:
+        a.interrupt = asked.set
+        asked.wait(5)
+        return SUCCEEDED
+
+    lanes = Lanes([only], run, 1)
+    lanes.start()
+    until(lambda: only.interrupt)
+    lanes.interrupt(only)
+    assert lanes.idle.wait(5)
+    assert len(lanes.take_finished()) == 1
+
+
+def test_an_interrupt_that_comes_late_ends_its_lane_quietly():
+    """The job has ended, and what was raised meets the lane itself."""
+
+    def run(a: Attempt) -> Decision:
+        raise JobTimeout
+
+    lanes = Lanes(attempts(1), run, 1)
+    lanes.start()
+    assert lanes.idle.wait(5)
+    assert lanes.running == {}
+
+
+def test_what_runs_is_known_while_it_runs():
+    go = threading.Event()
+
+    def run(a: Attempt) -> Decision:
+        go.wait(5)
+        return SUCCEEDED
+
+    every = attempts(3)
+    lanes = Lanes(every, run, 2)
+    lanes.start()
+    until(lambda: len(lanes.running) == 2)
+    assert sorted(a.field for a in lanes.running.values()) == ["0:q", "1:q"]
+    go.set()
+    assert lanes.idle.wait(5)
+    assert lanes.running == {}
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_decision_that_could_not_be_made_does_not_end_the_lane():
+    def run(a: Attempt) -> Any:
+        if a.field == "0:q":
+            raise ZeroDivisionError
+        return SUCCEEDED
+
+    lanes = Lanes(attempts(2), run, 1)
+    lanes.start()
+    assert lanes.idle.wait(5)
+    assert "1:q" in names(lanes.take_finished())

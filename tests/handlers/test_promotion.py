@@ -1,0 +1,62 @@
+"""How an entry looks when its time has come."""
+
+from __future__ import annotations
+
+import pytest
+
+from sidelamb.payload import decode
+from sidelamb_handlers.promotion import promotion
+from tests.handlers.kit import NOW, golden
+
+
+def test_it_is_stamped_and_goes_to_the_queue_it_names():
+    old, new, queue = promotion(b'{"class":"A","queue":"mail"}', NOW)
+    assert (old, queue) == (b'{"class":"A","queue":"mail"}', "mail")
+    assert new == b'{"class":"A","queue":"mail","enqueued_at":1795405727.5}'
+
+
+def test_an_old_stamp_is_renewed_in_its_place_and_the_time_to_run_is_gone():
+    raw = b'{"enqueued_at":1.5,"at":9,"class":"A","queue":"q"}'
+    assert promotion(raw, NOW)[1] == b'{"enqueued_at":1795405727.5,"class":"A","queue":"q"}'
+
+
+@pytest.mark.parametrize("raw", [b'{"class":"A"}', b'{"class":"A","queue":""}', b'{"class":"A","queue":5}'])
+def test_one_that_names_no_queue_goes_to_the_default(raw):
+    assert promotion(raw, NOW)[2] == "default"
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b"junk", b"[1]", b"null", b'{"a":1', b"\xff", b'{"a":NaN}', b'{"a":"\\ud800"}', b"[" * 5000]
+)
+def test_one_that_cannot_be_read_goes_to_dead_as_it_is(raw):
+    assert promotion(raw, NOW) == (raw, raw, None)
+
+
+def test_the_stamp_inside_of_arguments_is_left_alone():
+    raw = b'{"args":[{"enqueued_at":1,"at":2}],"class":"A","queue":"q"}'
+    assert promotion(raw, NOW)[1] == raw[:-1] + b',"enqueued_at":1795405727.5}'
+
+
+@pytest.mark.parametrize("version", ["sidekiq-641", "sidekiq-7310"])
+def test_every_field_that_sidekiq_wrote_is_kept(version):
+    raws = list(golden(version))
+    assert len(raws) > 20
+    for raw in raws:
+        before = decode(raw)
+        _, new, queue = promotion(raw, NOW)
+        after = decode(new)
+        assert after.pop("enqueued_at") == NOW
+        before.pop("enqueued_at", None)
+        before.pop("at", None)
+        assert after == before
+        assert queue == before["queue"]
+        assert [*after] == [*before]
+
+
+def test_an_empty_object_stays_json():
+    for raw in (b"{}", b"{ }"):
+        assert decode(promotion(raw, NOW)[1])["enqueued_at"] == NOW
+
+
+def test_an_empty_object_with_much_space_in_it_stays_json():
+    assert decode(promotion(b"{          }", NOW)[1])["enqueued_at"] == NOW

@@ -1,0 +1,241 @@
+"""What type checkers must see: checked by mypy and pyright, never run. A wrong call that they let pass is an
+unused ignore, which both report."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any, assert_type
+
+from sidelamb import CallNext, Client, CurrentJob, Job, Payload, cancel, configure, delay, job
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+
+
+@job
+def send(user_id: int, subject: str = "hello", *, urgent: bool = False) -> float:
+    return 1.0
+
+
+@job(name="app.charge", aliases=["app.pay"], queue="billing", max_retries=3, on_exhausted="discard", tags=["a"])
+async def charge(amount: int) -> str:
+    return ""
+
+
+@job(timeout=dt.timedelta(seconds=30))
+def nothing() -> None: ...
+
+
+@job(queue="low")
+def reindex(table: str, *, cursor: int | None = None) -> Iterator[int]:
+    yield 1
+
+
+@job
+async def areindex(table: str, *, cursor: str | None = None) -> AsyncIterator[str]:
+    yield "a"
+
+
+@reindex.on_start
+def started(me: CurrentJob) -> int:
+    return me.executions
+
+
+assert_type(started, "Callable[[CurrentJob], int]")
+reindex.enqueue("users")
+reindex.enqueue("users", cursor=5)
+reindex.enqueue(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+reindex.on_stop(lambda me: print(me.cursor, me.cancelled))
+reindex.on_stop(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+assert_type(reindex("users"), "Iterator[int]")
+assert_type(areindex("users"), "AsyncIterator[str]")
+cancel("jid")
+cancel(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+class User:
+    @job
+    @staticmethod
+    def outer_static(user_id: int) -> str:
+        return ""
+
+    @staticmethod
+    @job(queue="low")
+    def inner_static(user_id: int) -> str:
+        return ""
+
+    @job
+    @classmethod
+    def outer_class(cls, user_id: int) -> str:
+        return ""
+
+    @classmethod
+    @job(queue="low")
+    def inner_class(cls, user_id: int) -> str:
+        return ""
+
+    @job(queue="low")
+    @classmethod
+    async def async_class(cls, user_id: int) -> str:
+        return ""
+
+    def method(self) -> None:
+        self.outer_class.enqueue(1)
+        self.inner_static.enqueue(1)
+
+    @classmethod
+    def class_method(cls) -> None:
+        cls.outer_class.enqueue(1)
+        cls.inner_static.enqueue(1)
+
+
+class Admin(User):
+    pass
+
+
+def calling() -> None:
+    assert_type(send(1), float)
+    assert_type(send(1, "hi", urgent=True), float)
+    assert_type(nothing(), None)
+    assert_type(User.outer_static(1), str)
+    assert_type(User.inner_static(1), str)
+    assert_type(User.outer_class(1), str)
+    assert_type(User.inner_class(1), str)
+    assert_type(Admin.inner_class(1), str)
+    assert_type(User().outer_class(1), str)
+    send("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    send()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    User.outer_class("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def awaiting() -> None:
+    assert_type(await charge(1), str)
+    assert_type(await User.async_class(1), str)
+    assert_type(await charge.aenqueue(1), str)
+    assert_type(await charge.aenqueue_in(5, 1), str)
+    assert_type(await charge.aenqueue_at(5.0, 1), str)
+    assert_type(await charge.aenqueue_many([(1,)]), int)
+    coroutine: Coroutine[Any, Any, str] = charge(1)
+    coroutine.close()
+    await charge.aenqueue("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await charge.aenqueue_in("5", 1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await charge.aenqueue_in(5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+def enqueuing() -> None:
+    assert_type(send.enqueue(1), str)
+    assert_type(send.enqueue(1, "hi", urgent=True), str)
+    assert_type(charge.enqueue(1), str)
+    assert_type(nothing.enqueue(), str)
+    send.enqueue()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    send.enqueue("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    send.enqueue(1, "hi", True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    send.enqueue(1, urgent="yes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    send.enqueue(1, queue="low")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    nothing.enqueue(1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+def enqueuing_methods() -> None:
+    assert_type(User.outer_static.enqueue(1), str)
+    assert_type(User.inner_static.enqueue(1), str)
+    assert_type(User.outer_class.enqueue(1), str)
+    assert_type(User.inner_class.enqueue(1), str)
+    assert_type(User.async_class.enqueue(1), str)
+    assert_type(User().inner_class.enqueue(1), str)
+    User.outer_static.enqueue("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    User.inner_static.enqueue("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    User.outer_class.enqueue("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    User.inner_class.enqueue("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    User.async_class.enqueue(User, 1)  # type: ignore[arg-type, call-arg]  # pyright: ignore[reportCallIssue]
+
+
+def enqueuing_later() -> None:
+    assert_type(send.enqueue_in(5, 1, urgent=True), str)
+    assert_type(send.enqueue_in(dt.timedelta(hours=1), 1), str)
+    assert_type(send.enqueue_at(dt.datetime.now(dt.UTC), 1), str)
+    assert_type(send.enqueue_at(1_800_000_000, 1), str)
+    assert_type(User.outer_class.enqueue_in(5, 1), str)
+    send.enqueue_in("5", 1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    send.enqueue_in(5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    send.enqueue_in(5, "1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    send.enqueue_at("2100-01-01", 1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    User.outer_class.enqueue_at(5, "1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def enqueuing_many() -> None:
+    assert_type(send.enqueue_many([(1,), (2, "hi")]), int)
+    assert_type(send.enqueue_many(((n,) for n in range(3)), progress=lambda done: None), int)
+    assert_type(send.enqueue_many([{"user_id": 1}]), int)
+    send.enqueue_many([1, 2])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+    send.enqueue_many(["ab"])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+    send.enqueue_many([(1,)], progress=print, size=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+def with_options(client: Client) -> None:
+    assert_type(send.using(queue="low", tags=["a"], max_retries=0, timeout=1.5, client=client).enqueue(1), str)
+    assert_type(User.outer_class.using(on_exhausted="dead").enqueue_in(5, 1), str)
+    send.using(queue="low").enqueue("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    send.using(queue="low").enqueue_in(5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    send.using(qeue="low")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    send.using(max_retries="3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    send.using(on_exhausted="drop")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def with_delay() -> None:
+    assert_type(delay(send)(1, urgent=True), str)
+    assert_type(delay(charge)(1), str)
+    assert_type(delay(User.outer_static)(1), str)
+    assert_type(delay(User.inner_static)(1), str)
+    assert_type(delay(User.outer_class)(1), str)
+    assert_type(delay(User.inner_class)(1), str)
+    delay(send)("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    delay(send)()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    delay(User.outer_class)("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    delay(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def by_name(client: Client) -> None:
+    assert_type(client.enqueue("Billing::ChargeJob", 12, queue="billing", max_retries=0), str)
+    assert_type(client.enqueue_many("Billing::ChargeJob", [(1,)], queue="billing"), int)
+    assert_type(client.push({"class": "X", "args": []}), str)
+    client.enqueue("Billing::ChargeJob", 12, qeue="billing")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    client.enqueue(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def declaring() -> None:
+    job(qeue="low")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    job(max_retries="3")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    job(on_exhausted="drop")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    job("mail")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+
+
+def passing_jobs_on() -> None:
+    def takes(some: Job[[int], str]) -> None:
+        some.enqueue(1)
+
+    def takes_callable(some: Callable[[int], str]) -> None:
+        some(1)
+
+    takes(User.outer_static)
+    takes(User.outer_class)
+    takes_callable(User.inner_class)
+
+
+@job
+def untyped_data(data: dict[str, Any], *rest: int, **named: str) -> list[int]:
+    return []
+
+
+def with_loose_types() -> None:
+    untyped_data.enqueue({"a": object()}, 1, 2, name="x")
+    untyped_data.enqueue([])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    untyped_data.enqueue({}, "1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def tenant(payload: Payload, call_next: CallNext) -> Payload | None:
+    return call_next({**payload, "tenant": 1})
+
+
+def configuring() -> None:
+    configure(redis="redis://localhost/0", middleware=[tenant], queues=["default"], max_payload=1_000)
+    configure(middleware=[len])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
