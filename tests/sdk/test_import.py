@@ -43,7 +43,8 @@ def test_declaring_jobs_needs_no_redis_client() -> None:
     """An app that only declares jobs, or a command that enqueues none, does not wait for redis-py."""
     code = (
         "import sys, sidelamb; sidelamb.job(name='a')(lambda: None); "
-        "print([name for name in ('redis', 'sidelamb.client') if name in sys.modules]); print(sidelamb.Client.__name__)"
+        "print([name for name in ('redis', 'sidelamb.client') if name in sys.modules]); "
+        "print(sidelamb.Client.__name__)"
     )
     assert run(code).split() == ["[]", "Client"]
 
