@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["KeptLoop"]
 
-SWEEP_S = 0.5
-"""How long tasks that were left behind may take to end when they are cancelled."""
-
 
 class KeptLoop:
     """An event loop on its own thread, started with the first coroutine."""
@@ -45,12 +42,12 @@ class KeptLoop:
             raise error
         return result
 
-    def sweep(self) -> bool:
-        """Cancel all tasks that jobs left behind; say whether the loop is clean."""
+    def sweep(self, within_s: float) -> bool:
+        """Cancel all tasks that jobs left behind; say whether all ended within `within_s`."""
         if self._loop is None:
             return True
         try:
-            return asyncio.run_coroutine_threadsafe(_sweep(), self._loop).result(2 * SWEEP_S)
+            return asyncio.run_coroutine_threadsafe(_sweep(within_s / 2), self._loop).result(within_s)
         except TimeoutError:
             return False
 
@@ -90,11 +87,11 @@ class _Run:
         self._ended.set_result((None, CancelledError()) if cancelled else task.result())
 
 
-async def _sweep() -> bool:
+async def _sweep(timeout_s: float) -> bool:
     left = asyncio.all_tasks() - {asyncio.current_task()}
     if not left:
         return True
     for task in left:
         task.cancel()
-    _, alive = await asyncio.wait(left, timeout=SWEEP_S)
+    _, alive = await asyncio.wait(left, timeout=timeout_s)
     return not alive

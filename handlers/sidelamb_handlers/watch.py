@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from sidelamb_handlers.attempt import Attempt, Runner
     from sidelamb_handlers.decision import Decision
+    from sidelamb_handlers.ending import Ending
     from sidelamb_handlers.settler import Settler
 
 __all__ = ["Watch"]
@@ -30,9 +31,6 @@ TICK_S = 0.2
 PATIENCE_S = 5.0
 """What has not started after so many seconds goes back, to be run elsewhere."""
 
-STOP_S = 1.0
-"""How long a job that was asked to stop may take to do so."""
-
 
 class Watch:
     """Runs the attempts of one invocation.
@@ -42,8 +40,7 @@ class Watch:
         runner: takes each through its steps.
         settler: writes outcomes down.
         threads: how many run at once.
-        end: epoch s by which every job must have stopped.
-        settle_by: epoch s until which a flush may take.
+        ending: when jobs must stop, and outcomes be written.
         on_end: told of each attempt that has its decision.
         clock: epoch s.
     """
@@ -55,15 +52,14 @@ class Watch:
         settler: Settler,
         *,
         threads: int,
-        end: float,
-        settle_by: float,
+        ending: Ending,
         on_end: Callable[[Attempt, Decision], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._runner = runner
         self._settler = settler
-        self._end = end
-        self._settle_by = settle_by
+        self._ending = ending
+        self._tick_s = min(TICK_S, ending.stop_s / 2)
         self._on_end = on_end
         self._clock = clock
         self._began = clock()
@@ -79,9 +75,9 @@ class Watch:
     def run(self) -> None:
         """Run everything to a decision; flush as it goes. What Redis did not take stays in the settler."""
         self._lanes.start()
-        while not self._lanes.idle.wait(TICK_S) and not self._only_stuck_ones_run():
+        while not self._lanes.idle.wait(self._tick_s) and not self._only_stuck_ones_run():
             self._collect()
-            self._settler.flush(self._settle_by)
+            self._settler.flush(self._ending.settle_by)
             if self._settler.trouble is not None or self._clock() - self._began > PATIENCE_S:
                 self._return_waiting()
             self._stop_overdue()
@@ -98,7 +94,7 @@ class Watch:
     def _one(self, attempt: Attempt) -> Decision:
         now = self._clock()
         # The first ones start in any case: an invocation can give no more time than it has.
-        if now - self._began > TICK_S and now + (attempt.timeout_s or 0.0) > self._end:
+        if now - self._began > TICK_S and now + (attempt.timeout_s or 0.0) > self._ending.stop_at:
             return returned("too little time left to start it")
         self.started += 1
         return self._runner.attempt(attempt)
@@ -107,7 +103,7 @@ class Watch:
         """Whether every job that still runs was asked to stop, and has had its time to do so."""
         now, running = self._clock(), list(self._lanes.running.values())
         return bool(running) and all(
-            a.field in self._stopping and now > self._stopping[a.field][1] + STOP_S for a in running
+            a.field in self._stopping and now > self._stopping[a.field][1] + self._ending.stop_s for a in running
         )
 
     def _collect(self) -> None:
@@ -127,7 +123,7 @@ class Watch:
     def _stop_overdue(self) -> None:
         now = self._clock()
         for attempt in list(self._lanes.running.values()):
-            limit = self._end
+            limit = self._ending.stop_at
             if attempt.timeout_s is not None and attempt.started_at:
                 limit = min(limit, attempt.started_at + attempt.timeout_s)
             if attempt.iteration is not None:

@@ -31,6 +31,7 @@ from sidelamb.server import layers
 from sidelamb.store import Claim, Store
 from sidelamb_handlers.attempt import Attempt, Runner
 from sidelamb_handlers.decision import cancelled
+from sidelamb_handlers.ending import Ending
 from sidelamb_handlers.event import Answer, Invocation, Status, read_event
 from sidelamb_handlers.eventloop import KeptLoop
 from sidelamb_handlers.joblog import JobLog
@@ -46,9 +47,6 @@ if TYPE_CHECKING:
     from sidelamb_handlers.decision import Decision
 
 __all__ = ["Worker", "handler"]
-
-SETTLE_S = 3.0
-"""Kept at the end of an invocation, at most a fifth of it: half for writing outcomes down, half for safety."""
 
 RETRY_S = 0.2
 """Between two tries to reach Redis at the end of an invocation."""
@@ -165,22 +163,20 @@ class Worker:
         if look:
             left.look(job.jobs)
         attempts = self._decoded(job, token.partition("/")[0], settler, left)
-        margin = min(SETTLE_S, (end - began) / 5)
-        settle_by = end - margin / 2
+        ending = Ending.of(began, end)
         watch = Watch(
             attempts,
             self._runner,
             settler,
             threads=job.threads,
-            end=end - margin,
-            settle_by=settle_by,
+            ending=ending,
             on_end=lambda attempt, decision: self._ended(attempt, decision, tally, left),
             clock=self._clock,
         )
         watch.run()
         # Swept before settling: what is given back may run elsewhere at once, so nothing may linger here.
-        clean = self._loop.sweep() and not watch.stuck and not watch.interrupted
-        settled = self._settle(settler, settle_by)
+        clean = self._loop.sweep(ending.sweep_s) and not watch.stuck and not watch.interrupted
+        settled = self._settle(settler, ending.settle_by)
         if settled:
             left.clear()
         if not clean:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sidelamb_handlers import eventloop as module
 from sidelamb_handlers.attempt import Attempt
 from sidelamb_handlers.eventloop import KeptLoop
 from tests.handlers.kit import end_loop, until
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[KeptLoop]:
-    monkeypatch.setattr(module, "SWEEP_S", 0.1)
+def kept() -> Iterator[KeptLoop]:
     kept = KeptLoop()
     yield kept
     end_loop(kept)
@@ -139,12 +137,12 @@ def test_a_coroutine_that_was_stopped_has_ended_when_its_lane_goes_on(kept: Kept
 
 class TestSweep:
     def test_without_a_loop_all_is_clean(self, kept: KeptLoop):
-        assert kept.sweep() is True
+        assert kept.sweep(0.2) is True
         assert kept._loop is None
 
     def test_an_empty_loop_is_clean(self, kept: KeptLoop):
         kept.run(attempt(), which())
-        assert kept.sweep() is True
+        assert kept.sweep(0.2) is True
 
     def test_tasks_that_were_left_behind_are_cancelled(self, kept: KeptLoop):
         cancelled = threading.Event()
@@ -163,9 +161,9 @@ class TestSweep:
             await asyncio.sleep(0)
 
         kept.run(attempt(), job())
-        assert kept.sweep() is True
+        assert kept.sweep(0.2) is True
         assert cancelled.is_set()
-        assert kept.sweep() is True
+        assert kept.sweep(0.2) is True
 
     def test_one_that_will_not_end_is_told(self, kept: KeptLoop):
         go = threading.Event()
@@ -184,7 +182,7 @@ class TestSweep:
             await asyncio.sleep(0)
 
         kept.run(attempt(), job())
-        assert kept.sweep() is False
+        assert kept.sweep(0.2) is False
         go.set()
         until(lambda: all(task.done() for task in tasks))
 
@@ -198,12 +196,12 @@ class TestSweep:
         thread, _ = in_thread(kept, attempt(), job())
         assert begun.wait(5)
         began = time.monotonic()
-        assert kept.sweep() is False
+        assert kept.sweep(0.2) is False
         assert time.monotonic() - began < 1
         go.set()
         thread.join(5)
 
     def test_the_loop_works_on_after_a_sweep(self, kept: KeptLoop):
         first = kept.run(attempt(), which())
-        kept.sweep()
+        kept.sweep(0.2)
         assert kept.run(attempt(), which()) == first

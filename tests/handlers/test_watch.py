@@ -14,6 +14,7 @@ from sidelamb.control import JobTimeout
 from sidelamb_handlers import watch as module
 from sidelamb_handlers.attempt import Attempt, Runner
 from sidelamb_handlers.decision import SUCCEEDED, Decision, Outcome
+from sidelamb_handlers.ending import Ending
 from sidelamb_handlers.eventloop import KeptLoop
 from sidelamb_handlers.settler import Settler
 from sidelamb_handlers.watch import Watch
@@ -32,7 +33,6 @@ STOP_S = 0.1
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same watch, a little faster."""
     monkeypatch.setattr(module, "TICK_S", TICK_S)
-    monkeypatch.setattr(module, "STOP_S", STOP_S)
 
 
 @pytest.fixture
@@ -53,13 +53,13 @@ class Watched:
         settler = Settler(None, STORE, lease="c:1", capsule="c", request_id="r")
         attempts = [Attempt(f"{n}{sign}q", "q", p, "r", "c:1") for n, p in enumerate(payloads)]
         assert [self._runner.decode(a) for a in attempts] == [None] * len(attempts)
+        stop = time.time() + seconds
         watch = Watch(
             attempts,
             self._runner,
             settler,
             threads=threads,
-            end=time.time() + seconds,
-            settle_by=time.time() + seconds + 1,
+            ending=Ending(stop, stop_s=STOP_S, sweep_s=STOP_S, settle_by=stop + 1),
             on_end=lambda a, d: self.ended.append((a.field, d)),
         )
         watch.run()

@@ -14,6 +14,7 @@ import pytest
 
 from sidelamb.link import Link
 from sidelamb.payload import decode
+from sidelamb_handlers import ending
 from sidelamb_handlers import watch as watch_module
 from sidelamb_handlers import worker as worker_module
 from sidelamb_handlers.event import MOST_BYTES
@@ -556,7 +557,7 @@ class TestBlame:
         self, make_capsule, background, sandboxes, job, db, monkeypatch
     ):
         monkeypatch.setattr(watch_module, "TICK_S", 0.02)
-        monkeypatch.setattr(watch_module, "STOP_S", 0.05)
+        monkeypatch.setattr(ending, "MARGIN_S", 0.15)
 
         @job
         def stuck() -> None:
