@@ -66,7 +66,7 @@ class Watch:
         self._stopping: dict[str, tuple[Attempt, float]] = {}
         self._lanes = Lanes(attempts, self._one, threads)
         self.started = 0
-        """How many jobs were started."""
+        """How many jobs were started and have their decision."""
         self.stuck = False
         """A job would not stop; its thread is still running."""
         self.interrupted = False
@@ -96,7 +96,6 @@ class Watch:
         # The first ones start in any case: an invocation can give no more time than it has.
         if now - self._began > TICK_S and now + (attempt.timeout_s or 0.0) > self._ending.stop_at:
             return returned("too little time left to start it")
-        self.started += 1
         return self._runner.attempt(attempt)
 
     def _only_stuck_ones_run(self) -> bool:
@@ -113,6 +112,7 @@ class Watch:
 
     def _decide(self, attempt: Attempt, decision: Decision) -> None:
         self._stopping.pop(attempt.field, None)
+        self.started += attempt.started_at > 0
         self._settler.add(attempt.field, decision)
         self._on_end(attempt, decision)
 

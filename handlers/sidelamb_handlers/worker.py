@@ -120,7 +120,7 @@ class Worker:
         claim = Claim.YES
         refusal = self._refusal(invocation, began, end)
         if not refusal and not invocation.detached:
-            claim, refusal = self._claim(invocation, token, began)
+            claim, refusal = self._claim(invocation, token, began, Ending.of(began, end).stop_at)
         if refusal:
             return Answer(invocation.lease, Status.REFUSED, refusal).to_wire()
         answer = self._run(invocation, token, began, end, look=claim is Claim.LOOK)
@@ -138,13 +138,13 @@ class Worker:
             )
         return ""
 
-    def _claim(self, job: Invocation, token: str, now: float) -> tuple[Claim, str]:
-        """Claim the lease; return the answer, and why nothing may be run, or nothing."""
+    def _claim(self, job: Invocation, token: str, now: float, until: float) -> tuple[Claim, str]:
+        """Claim the lease, by epoch s `until`; return the answer, and why nothing may be run, or nothing."""
         if self._link is None:
             raise ConfigError("SIDELAMB_REDIS_URL is not set for the worker, and its capsule is not detached")
         claim = self._store.claim(job.lease, request_id=token, now=now, deadline=job.deadline)
         try:
-            answer = self._link.run(claim)
+            answer = self._link.run(claim, within_s=until - now)
         except RedisError as error:
             return Claim.NO, f"the lease could not be claimed: {error}"
         return answer, "" if answer else "the lease is gone or claimed by another request"

@@ -778,6 +778,20 @@ class TestRedisGoesAway:
         assert answer["status"] == "unsettled"
         assert time.time() < context.ends
 
+    def test_a_redis_that_does_not_answer_the_claim_costs_no_more_than_the_invocation_has(
+        self, make_worker, job, leased, proxy: Proxy
+    ):
+        ran: list[Any] = []
+        job(ran_into(ran), name="work")
+        event = leased(payload("work", 1))
+        worker = make_worker(proxy.url)
+        proxy.hush()
+        context = Context(1.0)
+        answer = worker.handle(event, context)
+        assert time.time() < context.ends
+        assert (answer["status"], ran) == ("refused", [])
+        assert "the lease could not be claimed" in answer["reason"]
+
 
 class TestDetached:
     def test_a_worker_without_redis_runs_its_job_and_hands_the_outcome_over(self, make_worker, job, leased, db):
