@@ -16,6 +16,9 @@ __all__ = ["Pack"]
 TARGET_S = 2.0
 """An invocation that carries several jobs should take about so long."""
 
+FIRST = 100
+"""Jobs an invocation carries at most while nothing is known of how long they take."""
+
 WEIGHT = 0.2
 """Of the newest answer in the moving average."""
 
@@ -37,7 +40,7 @@ class Pack:
     def size(self) -> int:
         """Jobs an invocation should carry at most."""
         if not self._job_s:
-            return self._most
+            return min(self._most, FIRST)
         return max(1, min(self._most, math.ceil(TARGET_S * self._threads / self._job_s)))
 
     def ran(self, jobs: int, ms: float) -> None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from sidelamb_handlers.poller.pack import TARGET_S, Pack
+from sidelamb_handlers.poller.pack import FIRST, TARGET_S, Pack
 
 
-def test_before_the_first_answer_it_is_the_capsules_number():
-    assert Pack(100).size == 100
+def test_before_the_first_answer_it_is_the_capsules_number_but_not_many():
+    assert Pack(30).size == 30
+    assert Pack(1_000).size == FIRST
 
 
 def test_short_jobs_fill_an_invocation():
-    pack = Pack(100)
+    pack = Pack(1_000)
     pack.ran(100, 100.0)
-    assert pack.size == 100
+    assert pack.size == 1_000
 
 
 def test_long_jobs_travel_alone():
