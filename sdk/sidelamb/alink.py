@@ -1,27 +1,28 @@
-"""The way to Redis for asyncio: `Link`'s twin, with the same promises."""
+"""The way to Redis for asyncio: `Link`'s twin, with the same promises.
+
+Time limits are its own: redis-py's, before Python 3.12, may swallow a cancellation.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import redis.asyncio as aredis
 import redis.exceptions as rx
 
-from sidelamb.errors import RedisUncertain
-from sidelamb.link import (
-    ANSWERED,
-    address_of,
-    connection_kwargs,
-    evalsha,
-    evaluate,
-    pool_kwargs,
-    refused,
-    unreachable,
-)
+from sidelamb.answers import is_answer, lost, refused, unreachable
+from sidelamb.errors import RedisError
+from sidelamb.route import NotOpen, Route
+from sidelamb.spares import REPLY_TIMEOUT_S, Spares, arguments
+from sidelamb.talk import ask, carry
+from sidelamb.target import Target, target_of
 
 if TYPE_CHECKING:
+    from sidelamb.route import Say, Steps
     from sidelamb.store import Call
+    from sidelamb.target import RedisTarget
 
 __all__ = ["AsyncLink"]
 
@@ -35,85 +36,143 @@ class AsyncLink:
     """A way to Redis for one event loop.
 
     Args:
-        target: a Redis URL, or the connection arguments of one.
+        target: a Redis URL, or a redis-py client whose connection settings are used.
+        defaults: redis-py's connection arguments for what the URL does not say.
 
     Raises:
         ConfigError: the URL is no Redis URL.
     """
 
-    def __init__(self, target: str | dict[str, Any]) -> None:
-        kwargs = _asyncio_kwargs(target) if isinstance(target, str) else dict(target)
-        cls = kwargs.pop("connection_class", aredis.Connection)
-        self.address = address_of(kwargs)
+    def __init__(self, target: RedisTarget | Target, **defaults: Any) -> None:
+        self._target = target_of(target).with_defaults(**{"socket_timeout": REPLY_TIMEOUT_S, **defaults})
+        self.address = str(self._target)
+        self._route = Route(self._target)
         self._turns = asyncio.Semaphore(MOST_AT_ONCE)
-        self._pool = aredis.ConnectionPool(connection_class=cls, **pool_kwargs(kwargs))
+        self._spares = Spares()
+        self._busy: set[Any] = set()
 
     async def run(self, call: Call[T]) -> T:
         """Carry out `call` and return its answer; raises as `Link.run`."""
+        wait = self._target.wait_replicas
         async with self._turns:
-            return await self._run(call)
-
-    async def _run(self, call: Call[T]) -> T:
-        try:
-            reply = await self._once(evalsha(call))
-            if isinstance(reply, rx.NoScriptError):
-                reply = await self._once(evaluate(call))
-        except RedisUncertain:
-            if not call.repeatable:
-                raise
-            reply = await self._once(evaluate(call))
-        if isinstance(reply, ANSWERED):
-            raise refused(reply, self.address)
-        return call.read(reply)
+            return await self._lead(carry(call, self._route, self.address, wait_replicas=wait))
 
     async def command(self, *args: bytes | str | float, timeout: float | None = None) -> Any:
         """Send one plain command, once, waiting `timeout` seconds for the reply; raises as `Link.run`.
 
         It may block in Redis, so it takes no turn from the calls.
         """
-        reply = await self._once(args, timeout)
-        if isinstance(reply, ANSWERED):
-            raise refused(reply, self.address)
-        return reply
+        return await self._lead(ask(args, self._route, self.address), timeout)
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._pool.disconnect()
+        busy, self._busy = self._busy, set()
+        for connection in [*self._spares.all(), *busy]:
+            await connection.disconnect()
 
-    async def _once(self, command: tuple[Any, ...], reply_within: float | None = None) -> Any:
-        connection = await self._checkout()
+    async def _lead(self, steps: Steps[T], reply_within: float | None = None) -> T:
+        """Have a conversation, and return what comes of it."""
         try:
-            packed = connection.pack_command(*command)
-            await connection.send_packed_command(packed, check_health=False)
-            if reply_within is None:
-                return await connection.read_response()
-            return await connection.read_response(timeout=reply_within)
-        except ANSWERED as error:
-            return error
+            say = next(steps)
+            while True:
+                try:
+                    replies = await self._exchange(say, reply_within)
+                except (RedisError, NotOpen) as error:
+                    say = steps.throw(error)
+                else:
+                    say = steps.send(replies)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    async def _exchange(self, say: Say, reply_within: float | None) -> list[Any]:
+        """Say commands and return their replies, errors that Redis answered among them."""
+        if say.pause_s:
+            await asyncio.sleep(say.pause_s)
+        connection = await self._connection(say)
+        replies: list[Any] = []
+        try:
+            async with asyncio.timeout(reply_within or self._target.kwargs["socket_timeout"]):
+                for command in say.commands:
+                    packed = connection.pack_command(*command)
+                    await connection.send_packed_command(packed, check_health=False)
+                for _ in say.commands:
+                    replies.append(await _reply(connection) if connection.is_connected else replies[-1])
         except (rx.RedisError, OSError) as error:
             await connection.disconnect(nowait=True)
-            raise RedisUncertain(
-                f"The connection to Redis at {self.address} broke before the answer ({error}): "
-                "the command may have been carried out or not."
-            ) from error
+            await self._close_all(say)  # what cut this one has cut the others
+            raise lost(self._name(say), error) from error
         except BaseException:
             await asyncio.shield(connection.disconnect(nowait=True))
             raise
+        else:
+            if say.to_sentinel or connection not in self._busy:  # the link was closed meanwhile
+                await connection.disconnect(nowait=True)
+            elif connection.is_connected:
+                self._spares.put(say.place, connection)
+            return replies
         finally:
-            await self._pool.release(connection)
+            self._busy.discard(connection)
 
-    async def _checkout(self) -> Any:
+    async def _connection(self, say: Say) -> Any:
+        if say.anew:
+            await self._close_all(say)
+        while not say.to_sentinel:
+            connection, fresh = self._spares.take(say.place)
+            if connection is None:
+                break
+            if fresh and _is_quiet(connection):
+                self._busy.add(connection)
+                return connection
+            await connection.disconnect(nowait=True)
+        if say.if_open:
+            raise NotOpen
+        return await self._open(say)
+
+    async def _open(self, say: Say) -> Any:
+        kwargs = arguments(self._target, say.place, to_sentinel=say.to_sentinel)
+        connect_s, reply_s = kwargs["socket_connect_timeout"], kwargs["socket_timeout"]
+        kwargs["socket_timeout"] = None
+        connection: Any = _class_for(self._target, is_socket=not say.place.port)(**kwargs)
         try:
-            return await self._pool.get_connection()  # type: ignore[no-untyped-call]
-        except ANSWERED as error:
-            raise refused(error, self.address) from None
-        except (rx.RedisError, OSError) as error:
-            raise unreachable(self.address, error) from error
+            async with asyncio.timeout(None if connect_s is None or reply_s is None else connect_s + reply_s):
+                await connection.connect()
+        except BaseException as error:
+            await asyncio.shield(connection.disconnect(nowait=True))
+            if is_answer(error) and isinstance(error, rx.RedisError):
+                raise refused(error, self._name(say)) from None
+            if isinstance(error, rx.RedisError | OSError):
+                raise unreachable(self._name(say), error) from error
+            raise
+        connection.sidelamb_born = time.monotonic()
+        self._busy.add(connection)
+        return connection
+
+    async def _close_all(self, say: Say) -> None:
+        for connection in self._spares.all_of(say.place):
+            await connection.disconnect(nowait=True)
+
+    def _name(self, say: Say) -> str:
+        return str(say.place) if say.place in self._target.places else f"{say.place} (of {self.address})"
 
 
-def _asyncio_kwargs(url: str) -> dict[str, Any]:
-    kwargs = connection_kwargs(url)
-    blocking = kwargs.pop("connection_class", None)
-    if blocking is not None:
-        kwargs["connection_class"] = getattr(aredis, blocking.__name__)
-    return kwargs
+def _class_for(target: Target, *, is_socket: bool) -> type[Any]:
+    if is_socket:
+        return aredis.UnixDomainSocketConnection
+    return aredis.SSLConnection if target.secure else aredis.Connection
+
+
+async def _reply(connection: Any) -> Any:
+    """Return one reply, or the error that Redis answered."""
+    try:
+        return await connection.read_response()
+    except rx.RedisError as error:
+        if is_answer(error):
+            return error
+        raise
+
+
+def _is_quiet(connection: Any) -> bool:
+    """Whether an idle connection is open and has nothing to say."""
+    reader = connection._reader  # noqa: SLF001 - asking it costs no trip through the loop
+    return reader is not None and not reader.at_eof() and not reader._buffer and reader.exception() is None  # noqa: SLF001

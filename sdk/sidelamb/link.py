@@ -1,144 +1,37 @@
 """The way to Redis: carries out a `Call` once, and says exactly what became of it.
 
 redis-py sends commands again by itself when a reply is late or lost, which pushes one job several times. So a
-link uses redis-py's pools and connections, but does its own talking: a command is sent once. What failed
-before sending is `RedisUnreachable`, what Redis declined is `RedisRefused`; when the reply was lost after
-sending it is `RedisUncertain`, unless the script is safe to repeat, which is then done once on a new connection.
+link uses redis-py's connections, but does its own talking: a command is sent once. What failed before sending
+is `RedisUnreachable`, what Redis declined is `RedisRefused`; when the reply was lost after sending it is
+`RedisUncertain`, unless the script is safe to repeat, which is then done once on a new connection. What Redis
+declines because another server is to be asked is said again there: nothing had run.
 
-A link is safe for threads and forks. It writes nothing by itself when it connects.
+A link is safe for threads and forks. It connects when it is first used.
 """
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
 import redis
 import redis.exceptions as rx
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
-from sidelamb import scripts
-from sidelamb.errors import ConfigError, RedisRefused, RedisUncertain, RedisUnreachable
+from sidelamb.answers import is_answer, lost, refused, unreachable
+from sidelamb.errors import RedisError
+from sidelamb.route import NotOpen, Route
+from sidelamb.spares import REPLY_TIMEOUT_S, Spares, arguments
+from sidelamb.talk import ask, carry
+from sidelamb.target import Target, target_of
 
 if TYPE_CHECKING:
+    from sidelamb.route import Say, Steps
     from sidelamb.store import Call
+    from sidelamb.target import RedisTarget
 
-__all__ = [
-    "ANSWERED",
-    "Link",
-    "address_of",
-    "client_kwargs",
-    "connection_kwargs",
-    "evalsha",
-    "evaluate",
-    "pool_kwargs",
-    "refused",
-    "unreachable",
-]
+__all__ = ["Link"]
 
 T = TypeVar("T")
-
-CONNECT_TIMEOUT_S = 2.0
-REPLY_TIMEOUT_S = 5.0
-STALE_AFTER_S = 30.0
-"""A connection that idled longer is opened anew: a frozen sandbox's or a NAT's may be dead without a sign."""
-
-_DEFAULTS: dict[str, Any] = {
-    "socket_connect_timeout": CONNECT_TIMEOUT_S,
-    "socket_timeout": REPLY_TIMEOUT_S,
-    "socket_keepalive": True,
-    "max_connections": 100_000,  # one a thread, and the app decides how many threads it has
-}
-_THEIR_OWN = ("retry", "himport_registry", "parser_class", "redis_connect_func", "event_dispatcher")
-_THEIR_OWN_PREFIXES = ("maint_", "orig_", "oss_cluster_")
-_OURS: dict[str, Any] = {
-    "decode_responses": False,
-    "driver_info": None,  # no CLIENT SETINFO: one round trip less for each connection
-    "protocol": 2,  # no HELLO either
-    "retry_on_error": [],
-    "retry_on_timeout": False,
-}
-
-
-def connection_kwargs(url: str) -> dict[str, Any]:
-    """Return redis-py's connection arguments for `url`.
-
-    Raises:
-        ConfigError: the URL is no Redis URL.
-    """
-    try:
-        kwargs: dict[str, Any] = dict(redis.connection.parse_url(url))  # type: ignore[no-untyped-call]
-        _ = urlsplit(url).port
-    except ValueError as error:
-        shown = url.rsplit("@", maxsplit=1)[-1] if "@" in url else url
-        raise ConfigError(
-            f"{shown!r} is not a Redis URL ({error}); write redis://host:6379/0 or rediss://…"
-        ) from None
-    return kwargs
-
-
-def client_kwargs(client: redis.Redis) -> dict[str, Any]:
-    """Return a redis-py client's connection arguments, without what belongs to its own pool."""
-    return {
-        name: value
-        for name, value in client.connection_pool.connection_kwargs.items()
-        if name not in _THEIR_OWN and not name.startswith(_THEIR_OWN_PREFIXES)
-    }
-
-
-def pool_kwargs(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Return `kwargs` with our timeouts where none are given, and without any silent resending."""
-    return {**_DEFAULTS, **kwargs, **_OURS, "retry": Retry(NoBackoff(), 0)}
-
-
-def address_of(kwargs: dict[str, Any]) -> str:
-    """Return where the server is, without user and password."""
-    return str(kwargs.get("path") or f"{kwargs.get('host', 'localhost')}:{kwargs.get('port', 6379)}")
-
-
-def evalsha(call: Call[T]) -> tuple[Any, ...]:
-    """Return the command that runs a call's script by its digest."""
-    script = scripts.load(call.script)
-    return (b"EVALSHA", script.sha, len(call.keys), *call.keys, *call.args)
-
-
-def evaluate(call: Call[T]) -> tuple[Any, ...]:
-    """Return the command that runs a call's script by its text, for a server that does not know it."""
-    script = scripts.load(call.script)
-    return (b"EVAL", script.text, len(call.keys), *call.keys, *call.args)
-
-
-def refused(error: Exception, address: str) -> RedisRefused:
-    """Return Redis's own refusal as ours, with what to do about the usual ones."""
-    text = str(error).rstrip(".")
-    code = next((c for cls, c in _STRIPPED.items() if isinstance(error, cls)), "")
-    said = f"{code} {text}" if code not in text else text
-    advice = next((a for sign, a in _ADVICE.items() if sign in said), "")
-    return RedisRefused(f"Redis at {address} refused: {said}; nothing was changed.{advice}")
-
-
-# redis-py takes these codes off the text and puts them into the class.
-_STRIPPED: dict[type[Exception], str] = {
-    rx.OutOfMemoryError: "OOM",
-    rx.ReadOnlyError: "READONLY",
-    rx.BusyLoadingError: "LOADING",
-    rx.NoPermissionError: "NOPERM",
-}
-_ADVICE = {
-    "OOM": " Redis is full: raise maxmemory or let the jobs drain.",
-    "READONLY": " This is a replica: connect to the primary.",
-    "WRONGTYPE": " Another program uses one of our keys: use a database or a namespace of its own.",
-    "NOAUTH": " Put the password into the URL.",
-    "Authentication": " Put the password into the URL.",
-    "WRONGPASS": " Check user and password in the URL.",
-    "NOPERM": " The Redis user needs EVALSHA, EVAL and the commands of the scripts.",
-    "LOADING": " It is loading its data: try again in a moment.",
-}
-
-ANSWERED = (rx.ResponseError, rx.BusyLoadingError, rx.AuthenticationError, rx.AuthorizationError)
-"""Errors that are Redis's own words: it did not do it."""
 
 
 class Link:
@@ -146,21 +39,17 @@ class Link:
 
     Args:
         target: a Redis URL, or a redis-py client whose connection settings are used (never its retries).
-        defaults: connection arguments for what the URL does not say.
+        defaults: redis-py's connection arguments for what the URL does not say.
 
     Raises:
         ConfigError: the URL is no Redis URL.
     """
 
-    def __init__(self, target: str | redis.Redis, **defaults: Any) -> None:
-        if isinstance(target, str):
-            kwargs = {**defaults, **connection_kwargs(target)}
-            cls = kwargs.pop("connection_class", redis.Connection)
-        else:
-            kwargs = client_kwargs(target)
-            cls = target.connection_pool.connection_class
-        self.address = address_of(kwargs)
-        self._pool = redis.ConnectionPool(connection_class=cls, **pool_kwargs(kwargs))
+    def __init__(self, target: RedisTarget | Target, **defaults: Any) -> None:
+        self._target = target_of(target).with_defaults(**{"socket_timeout": REPLY_TIMEOUT_S, **defaults})
+        self.address = str(self._target)
+        self._route = Route(self._target)
+        self._spares = Spares()
 
     def run(self, call: Call[T], *, within_s: float | None = None) -> T:
         """Carry out `call` and return its answer.
@@ -175,17 +64,9 @@ class Link:
             RedisUncertain: the reply was lost; perhaps done.
         """
         until = None if within_s is None else time.monotonic() + within_s
-        try:
-            reply = self._once(evalsha(call), until)
-            if isinstance(reply, rx.NoScriptError):
-                reply = self._once(evaluate(call), until)
-        except RedisUncertain:
-            if not call.repeatable or (until is not None and time.monotonic() >= until):
-                raise
-            reply = self._once(evaluate(call), until)
-        if isinstance(reply, ANSWERED):
-            raise refused(reply, self.address)
-        return call.read(reply)
+        late = None if until is None else lambda: time.monotonic() >= until
+        wait = self._target.wait_replicas
+        return self._lead(carry(call, self._route, self.address, wait_replicas=wait, late=late), until)
 
     def command(self, *args: bytes | str | float) -> Any:
         """Send one plain command, once.
@@ -193,62 +74,120 @@ class Link:
         Raises:
             RedisUnreachable, RedisRefused, RedisUncertain: as `run`.
         """
-        reply = self._once(args)
-        if isinstance(reply, ANSWERED):
-            raise refused(reply, self.address)
-        return reply
+        return self._lead(ask(args, self._route, self.address))
 
     def close(self) -> None:
         """Close the connections that are not in use; the next call opens new ones."""
-        self._pool.disconnect(inuse_connections=False)
+        for connection in self._spares.all():
+            connection.disconnect()
 
-    def _once(self, command: tuple[Any, ...], until: float | None = None) -> Any:
-        """Send a command and return its reply, or the error that Redis answered."""
-        connection = self._checkout()
+    def _lead(self, steps: Steps[T], until: float | None = None) -> T:
+        """Have a conversation, and return what comes of it."""
         try:
-            connection.send_packed_command(connection.pack_command(*command), check_health=False)
-            _await_reply(connection, until)
-            return connection.read_response()
-        except ANSWERED as error:
-            return error
+            say = next(steps)
+            while True:
+                try:
+                    replies = self._exchange(say, until)
+                except (RedisError, NotOpen) as error:
+                    say = steps.throw(error)
+                else:
+                    say = steps.send(replies)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    def _exchange(self, say: Say, until: float | None) -> list[Any]:
+        """Say commands and return their replies, errors that Redis answered among them."""
+        if say.pause_s:
+            time.sleep(say.pause_s)
+        connection = self._connection(say, until)
+        replies: list[Any] = []
+        try:
+            for command in say.commands:
+                connection.send_packed_command(connection.pack_command(*command), check_health=False)
+            for _ in say.commands:
+                replies.append(_reply(connection, until) if _is_open(connection) else replies[-1])
         except (rx.RedisError, OSError) as error:
             connection.disconnect()
-            raise RedisUncertain(
-                f"The connection to Redis at {self.address} broke before the answer ({error}): "
-                "the command may have been carried out or not."
-            ) from error
+            self._close_all(say)  # what cut this one has cut the others
+            raise lost(self._name(say), error) from error
         except BaseException:
             connection.disconnect()  # a half-read reply must not be read by the next call
             raise
-        finally:
-            connection.sidelamb_used = time.monotonic()
-            self._pool.release(connection)
+        if say.to_sentinel:
+            connection.disconnect()
+        elif _is_open(connection):
+            self._spares.put(say.place, connection)
+        return replies
 
-    def _checkout(self) -> Any:
+    def _connection(self, say: Say, until: float | None) -> Any:
+        if say.anew:
+            self._close_all(say)
+        while not say.to_sentinel:
+            connection, fresh = self._spares.take(say.place)
+            if connection is None:
+                break
+            if fresh and _is_quiet(connection):
+                return connection
+            connection.disconnect()
+        if say.if_open:
+            raise NotOpen
+        return self._open(say, until)
+
+    def _open(self, say: Say, until: float | None) -> Any:
+        target = self._target
+        kwargs = arguments(target, say.place, to_sentinel=say.to_sentinel)
+        if until is not None:
+            left = max(0.001, until - time.monotonic())
+            kwargs["socket_connect_timeout"] = min(left, kwargs["socket_connect_timeout"] or left)
+        connection: Any = _class_for(target, is_socket=not say.place.port)(**kwargs)
         try:
-            connection: Any = self._pool.get_connection()
-            used = getattr(connection, "sidelamb_used", None)
-            if used is not None and time.monotonic() - used > STALE_AFTER_S:
-                connection.disconnect()
-                connection.connect()
-        except ANSWERED as error:
-            raise refused(error, self.address) from None
-        except (rx.RedisError, OSError) as error:
-            raise unreachable(self.address, error) from error
+            connection.connect()
+        except BaseException as error:
+            connection.disconnect()
+            if is_answer(error) and isinstance(error, rx.RedisError):
+                raise refused(error, self._name(say)) from None
+            if isinstance(error, rx.RedisError | OSError):
+                raise unreachable(self._name(say), error) from error
+            raise
+        connection.sidelamb_born = time.monotonic()
         return connection
 
+    def _close_all(self, say: Say) -> None:
+        for connection in self._spares.all_of(say.place):
+            connection.disconnect()
 
-def _await_reply(connection: Any, until: float | None) -> None:
-    if until is None:
-        return
-    left = min(max(0.0, until - time.monotonic()), connection.socket_timeout or REPLY_TIMEOUT_S)
-    if not connection.can_read(timeout=left):
-        raise rx.TimeoutError("no reply in time")
+    def _name(self, say: Say) -> str:
+        return str(say.place) if say.place in self._target.places else f"{say.place} (of {self.address})"
 
 
-def unreachable(address: str, error: BaseException) -> RedisUnreachable:
-    """Return the error for a connection that could not be made."""
-    return RedisUnreachable(
-        f"Redis at {address} cannot be reached ({error}); nothing was changed. "
-        "Check SIDELAMB_REDIS_URL and that the server runs."
-    )
+def _class_for(target: Target, *, is_socket: bool) -> type[Any]:
+    if is_socket:
+        return redis.UnixDomainSocketConnection
+    return redis.SSLConnection if target.secure else redis.Connection
+
+
+def _reply(connection: Any, until: float | None) -> Any:
+    """Return one reply, or the error that Redis answered."""
+    if until is not None:
+        left = min(max(0.0, until - time.monotonic()), connection.socket_timeout or REPLY_TIMEOUT_S)
+        if not connection.can_read(timeout=left):
+            raise rx.TimeoutError("no reply in time")
+    try:
+        return connection.read_response()
+    except rx.RedisError as error:
+        if is_answer(error):
+            return error
+        raise
+
+
+def _is_open(connection: Any) -> bool:
+    return connection._sock is not None  # noqa: SLF001 - older releases have no word for it
+
+
+def _is_quiet(connection: Any) -> bool:
+    """Whether an idle connection is open and has nothing to say."""
+    try:
+        return _is_open(connection) and not connection.can_read(timeout=0)
+    except (rx.RedisError, OSError):
+        return False

@@ -7,17 +7,16 @@ so that sharing them across a fork is harmless.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import redis
-
-from sidelamb.errors import ConfigError
-from sidelamb.link import Link, client_kwargs
+from sidelamb.link import Link
+from sidelamb.target import Target, target_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from sidelamb.alink import AsyncLink
+    from sidelamb.target import RedisTarget
 
 __all__ = ["LoopLink", "LoopLinks", "link_to", "loop_links_to"]
 
@@ -25,7 +24,7 @@ _links: dict[str, Link] = {}
 _loop_links: dict[str, LoopLinks] = {}
 
 
-def link_to(target: str | redis.Redis) -> Link:
+def link_to(target: RedisTarget | Target) -> Link:
     """Return the link to a Redis URL, the same for the same URL; or a new one like a redis-py client.
 
     Raises:
@@ -34,18 +33,14 @@ def link_to(target: str | redis.Redis) -> Link:
     if isinstance(target, str):
         found = _links.get(target)
         return found or _links.setdefault(target, Link(target))
-    if not isinstance(target, redis.Redis):
-        raise ConfigError(
-            f"redis= takes a URL like redis://host:6379/0 or a redis.Redis, not {type(target).__qualname__}"
-        )
     return Link(target)
 
 
-def loop_links_to(target: str | redis.Redis) -> LoopLinks:
+def loop_links_to(target: RedisTarget | Target) -> LoopLinks:
     """Return the async links to a target, the same for the same URL."""
     if isinstance(target, str):
-        return _loop_links.get(target) or _loop_links.setdefault(target, LoopLinks(target))
-    return LoopLinks(_async_kwargs(target))
+        return _loop_links.get(target) or _loop_links.setdefault(target, LoopLinks(target_of(target)))
+    return LoopLinks(target_of(target))
 
 
 class LoopLink(NamedTuple):
@@ -63,7 +58,7 @@ class LoopLinks:
     one. Of a loop that was closed without that, the link is only forgotten.
     """
 
-    def __init__(self, target: str | dict[str, Any]) -> None:
+    def __init__(self, target: Target) -> None:
         self._target = target
         self._links: dict[asyncio.AbstractEventLoop, LoopLink] = {}
 
@@ -95,11 +90,3 @@ class LoopLinks:
         finally:
             self._links.pop(loop, None)
             await link.close()
-
-
-def _async_kwargs(client: redis.Redis) -> dict[str, Any]:
-    """Return what an async connection takes of a blocking client's settings."""
-    import redis.asyncio as aredis  # noqa: PLC0415 - only async code needs it
-
-    cls = getattr(aredis, client.connection_pool.connection_class.__name__, aredis.Connection)
-    return {**client_kwargs(client), "connection_class": cls}

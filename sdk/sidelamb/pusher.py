@@ -21,12 +21,11 @@ from sidelamb.telling import Tally, tell
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    import redis
-
     from sidelamb.link import Link
     from sidelamb.middleware import Middleware, Payload
     from sidelamb.packing import Packed
     from sidelamb.store import Call
+    from sidelamb.target import RedisTarget
     from sidelamb.template import Template
 
 __all__ = ["Pusher"]
@@ -37,7 +36,7 @@ class Pusher:
 
     def __init__(
         self,
-        target: str | redis.Redis | None = None,
+        target: RedisTarget | None = None,
         *,
         namespace: str | None = None,
         middleware: Sequence[Middleware] = (),
@@ -45,11 +44,11 @@ class Pusher:
         clock: Callable[[], float] = time.time,
         new_jid: Callable[[], str] = new_jid,
     ) -> None:
-        target = settings.redis_target() if target is None else target
+        where = settings.redis_target() if target is None else target
         limit = settings.max_payload() if max_payload is None else max_payload
         self.store = Store(settings.namespace() if namespace is None else namespace)
-        self.link: Link = link_to(target)
-        self._loop_links = loop_links_to(target)
+        self.link: Link = link_to(where)
+        self._loop_links = loop_links_to(where)
         self._packer = Packer(
             compose(middleware),
             settings.checked_max_payload(limit, "max_payload"),

@@ -20,10 +20,9 @@ from sidelamb.wording import shown
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    import redis
-
     from sidelamb.client import Client
     from sidelamb.middleware import Middleware
+    from sidelamb.target import RedisTarget, Target
 
 __all__ = [
     "DEFAULT_MAX_PAYLOAD",
@@ -51,7 +50,8 @@ LARGEST_MAX_PAYLOAD = 5 * 1024 * 1024
 class Settings:
     """What `configure` sets; None is not set."""
 
-    redis: str | redis.Redis | None = None
+    redis: RedisTarget | None = None
+    wait_replicas: int | None = None
     namespace: str | None = None
     middleware: tuple[Middleware, ...] = ()
     queues: frozenset[str] | None = None
@@ -68,7 +68,8 @@ class _State:
 
 def configure(
     *,
-    redis: str | redis.Redis | None = None,
+    redis: RedisTarget | None = None,
+    wait_replicas: int | None = None,
     namespace: str | None = None,
     middleware: Sequence[Middleware] | None = None,
     queues: Iterable[str] | None = None,
@@ -78,8 +79,10 @@ def configure(
     """Set how this process enqueues. What is left out stays as it is.
 
     Args:
-        redis: URL, or a redis-py client whose connection settings are used; default SIDELAMB_REDIS_URL, or
-            REDIS_URL.
+        redis: URL, or a redis-py client (Redis, RedisCluster, what a Sentinel made) whose connection settings
+            are used; default SIDELAMB_REDIS_URL, or REDIS_URL.
+        wait_replicas: how many replicas must have a new job before enqueueing returns, at most a second later;
+            if they have not, it raises RedisUncertain. Default what the URL's option of this name says, or 0.
         namespace: prefix of all keys; default SIDELAMB_NAMESPACE, or none. On Redis Cluster a hash tag, `{app}`.
         middleware: client middleware, the first the outermost (see `sidelamb.middleware`).
         queues: the queues there are. Any other is then refused, in declarations and calls. Not given: any will do.
@@ -98,6 +101,10 @@ def configure(
 
         link_to(redis)  # says what is wrong with it now rather than at the first job
         settings = replace(settings, redis=redis)
+    if wait_replicas is not None:
+        from sidelamb.target import checked_wait_replicas  # noqa: PLC0415 - the same
+
+        settings = replace(settings, wait_replicas=checked_wait_replicas(wait_replicas, "wait_replicas"))
     if namespace is not None:
         settings = replace(settings, namespace=Keys(namespace).namespace)
     if middleware is not None:
@@ -131,12 +138,21 @@ def known_queues() -> frozenset[str] | None:
     return _State.settings.queues
 
 
-def redis_target() -> str | redis.Redis:
+def redis_target() -> RedisTarget | Target:
     """Return the Redis that is set.
 
     Raises:
         ConfigError: none is.
     """
+    target, wait = _redis_set(), _State.settings.wait_replicas
+    if wait is None:
+        return target
+    from sidelamb.target import target_of  # noqa: PLC0415 - redis-py is imported when it is needed
+
+    return replace(target_of(target), wait_replicas=wait)
+
+
+def _redis_set() -> RedisTarget:
     set_here = _State.settings.redis
     target = set_here if set_here is not None else _first_set("SIDELAMB_REDIS_URL", "REDIS_URL")
     if not target:

@@ -1,0 +1,98 @@
+"""How a `Call` is carried out, whatever carries it.
+
+By its digest, by its text if Redis does not know it yet, and once more if the reply got lost and the script may
+arrive twice. It does no I/O; see `sidelamb.route`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sidelamb import scripts
+from sidelamb.answers import code_of, refused
+from sidelamb.errors import RedisError, RedisUncertain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sidelamb.route import Command, Route, Steps
+    from sidelamb.store import Call
+
+__all__ = ["ask", "carry"]
+
+T = TypeVar("T")
+
+WAIT_MS = 1_000
+"""How long replicas are waited for."""
+_PROMISES = frozenset({"enqueue", "schedule"})
+"""Scripts whose answer promises someone a job. What the others change may be forgotten without losing one."""
+
+
+def carry(
+    call: Call[T], route: Route, address: str, *, wait_replicas: int = 0, late: Callable[[], bool] | None = None
+) -> Steps[T]:
+    """Carry out `call` and return its answer.
+
+    Args:
+        call: what to do.
+        route: where.
+        address: how errors name it.
+        wait_replicas: so many replicas must have what the call promises.
+        late: says whether there is no time for a second try.
+
+    Raises:
+        RedisUnreachable: no connection; certainly not done.
+        RedisRefused: Redis answered with an error; certainly not done.
+        RedisUncertain: the reply was lost, or too few replicas confirmed it; perhaps done.
+    """
+    wait = wait_replicas if call.script in _PROMISES else 0
+    try:
+        replies = yield from _told(call, route, address, wait, by_digest=True)
+    except RedisUncertain as error:
+        if not call.repeatable or (late is not None and late()):
+            raise
+        try:
+            replies = yield from _told(call, route, address, wait, by_digest=False)
+        except RedisError as second:
+            raise error from second  # the first may have arrived
+    if wait and not (isinstance(replies[1], int) and replies[1] >= wait):
+        raise RedisUncertain(
+            f"Redis at {address} has it, but not {wait} replicas (WAIT answered {replies[1]}): "
+            "it is lost if Redis fails over now."
+        )
+    return call.read(replies[0])
+
+
+def ask(command: Command, route: Route, address: str) -> Steps[Any]:
+    """Say one plain command and return its reply.
+
+    Raises:
+        RedisUnreachable, RedisRefused, RedisUncertain: as `carry`.
+    """
+    (reply,) = yield from route.tell(_key_of(command), (command,))
+    if isinstance(reply, Exception):
+        raise refused(reply, address)
+    return reply
+
+
+def _told(call: Call[T], route: Route, address: str, wait: int, *, by_digest: bool) -> Steps[list[Any]]:
+    script = scripts.load(call.script)
+    rest: Command = (len(call.keys), *call.keys, *call.args)
+    also: tuple[Command, ...] = ((b"WAIT", wait, WAIT_MS),) if wait else ()
+    key = call.keys[0] if call.keys else None
+    replies = [None]
+    if by_digest:
+        replies = yield from route.tell(key, ((b"EVALSHA", script.sha, *rest), *also))
+    if not by_digest or code_of(replies[0]) == "NOSCRIPT":
+        replies = yield from route.tell(key, ((b"EVAL", script.text, *rest), *also))
+    if isinstance(replies[0], Exception):
+        raise refused(replies[0], address)
+    return replies
+
+
+def _key_of(command: Command) -> bytes | None:
+    """Return the key of a plain command, as far as it matters: in a cluster, keys have a hash tag."""
+    first = command[1] if len(command) > 1 else b""
+    if isinstance(first, str):
+        first = first.encode()
+    return first if isinstance(first, bytes) and b"{" in first else None
