@@ -201,7 +201,7 @@ class Capsule:
             await self._bury_unsendable(flight.lease)
             if flight.lease.jobs:
                 reply = await self._invoke(flight)
-                self._learn(reply, claimed=await self._aftermath.after(flight, reply))
+                self._learn(flight, reply, claimed=await self._aftermath.after(flight, reply))
         except Exception:
             log.exception("lease %s: its jobs come back at its deadline", flight.lease.lease)
         finally:
@@ -258,7 +258,7 @@ class Capsule:
         claim: Claim = await self._redis.run(call)
         return bool(claim)
 
-    def _learn(self, reply: Reply, *, claimed: bool) -> None:
+    def _learn(self, flight: Flight, reply: Reply, *, claimed: bool) -> None:
         """Adjust limit, pack and circuit to what an invocation has shown."""
         if reply.kind in _NOT_RUN:
             return
@@ -267,7 +267,8 @@ class Capsule:
             if reply.answer is not None:
                 self._pack.ran(reply.answer.ran, reply.answer.ms)
                 self.metrics.merge(reply.answer.metrics)
-            if self._circuit.closed_by_success():
+            now = time.monotonic()
+            if self._circuit.closed_by_success(now - (time.time() - flight.invoked_at)):
                 log.warning("capsule %s: its function works again", self.config.name)
                 self._wake.set()
         elif self._circuit.failed(time.monotonic(), reply.message):

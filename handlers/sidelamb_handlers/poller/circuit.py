@@ -2,7 +2,8 @@
 
 A function that cannot be imported, is missing or refuses every lease charges nobody. After a few such failures
 in a row the circuit opens: one job at a time probes it, less and less often, until an invocation gets as far
-as claiming its lease.
+as claiming its lease. An invocation that was sent before the failures began says nothing about them: it ran the
+code that was there before.
 
 Pure: the clock is an argument.
 """
@@ -22,6 +23,7 @@ class Circuit:
     def __init__(self) -> None:
         self._failures = 0
         self._probe_at = 0.0
+        self._since = 0.0
         self.reason = ""
 
     @property
@@ -29,8 +31,10 @@ class Circuit:
         """Whether only probes may go."""
         return self._failures >= FAILURES
 
-    def closed_by_success(self) -> bool:
-        """Note an invocation that claimed its lease; say whether that has closed an open circuit."""
+    def closed_by_success(self, sent_at: float) -> bool:
+        """Note an invocation, sent at `sent_at`, that claimed its lease; say whether that closed the circuit."""
+        if self._failures and sent_at < self._since:
+            return False
         was_open = self.is_open
         self._failures = 0
         self.reason = ""
@@ -40,6 +44,8 @@ class Circuit:
         """Note a failure before any claim; say whether that has opened the circuit."""
         was_open = self.is_open
         self._failures += 1
+        if self._failures in {1, FAILURES}:
+            self._since = now
         self.reason = reason
         if self.is_open:
             late = self._failures - FAILURES

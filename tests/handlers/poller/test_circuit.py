@@ -30,7 +30,7 @@ def test_a_success_between_begins_the_count_anew():
     circuit = Circuit()
     circuit.failed(0.0, "x")
     circuit.failed(0.0, "x")
-    assert circuit.closed_by_success() is False
+    assert circuit.closed_by_success(1.0) is False
     circuit.failed(0.0, "x")
     circuit.failed(0.0, "x")
     assert not circuit.is_open
@@ -58,7 +58,19 @@ def test_probes_come_less_and_less_often_up_to_a_limit():
 
 def test_a_claim_closes_it_and_says_so_once():
     circuit = opened()
-    assert circuit.closed_by_success() is True
-    assert circuit.closed_by_success() is False
+    assert circuit.closed_by_success(101.0) is True
+    assert circuit.closed_by_success(102.0) is False
     assert circuit.wait_s(0.0) == 0.0
     assert circuit.room(7, 3) == 7
+
+
+def test_what_was_sent_before_the_failures_says_nothing_about_them():
+    """A long job of the code before a bad deploy ends well in the middle of the outage."""
+    circuit = Circuit()
+    circuit.failed(100.0, "x")
+    circuit.closed_by_success(99.0)
+    circuit.failed(101.0, "x")
+    assert circuit.failed(102.0, "x") is True
+    assert circuit.closed_by_success(101.5) is False
+    assert circuit.is_open
+    assert circuit.closed_by_success(103.0) is True
