@@ -201,6 +201,34 @@ def enqueue(  # noqa: PLR0917 - typer passes them by name
 
 
 @app.command()
+def cost(
+    jobs: Annotated[float, typer.Option("--jobs", min=0, help="Jobs a day.")] = 100_000,
+    duration: Annotated[
+        float, typer.Option("--duration", metavar="SECONDS", min=0.001, max=900, help="Of one job, alone.")
+    ] = 0.2,
+    memory: Annotated[int, typer.Option("--memory", metavar="MB", min=128, max=10_240)] = 512,
+    io: Annotated[float, typer.Option("--io", min=0, max=1, help="Share of it spent waiting.")] = 0.5,
+    packing: Annotated[
+        int, typer.Option("--packing", min=1, max=10_000, help="Jobs an invocation, on average.")
+    ] = 1,
+    threads: Annotated[int, typer.Option("--threads", min=1, max=1_000, help="Of them at once.")] = 1,
+    in_flight: Annotated[int, typer.Option("--in-flight", min=1, max=10_000, help="Invocations at once.")] = 10,
+    nat: Annotated[bool, typer.Option("--nat", help="With a NAT gateway.")] = False,  # noqa: FBT002
+) -> None:
+    """Print what a month costs on AWS, beside SQS → Lambda and workers on Fargate.
+
+    sidelamb cost
+    sidelamb cost --jobs 5000000 --duration 0.2 --io 0.9 --packing 50 --threads 10
+    """
+    from sidelamb_local.cost import Workload  # noqa: PLC0415
+    from sidelamb_local.cost_command import report  # noqa: PLC0415
+    from sidelamb_local.prices import PRICES  # noqa: PLC0415
+
+    work = Workload(jobs, duration, memory, io, packing, threads, in_flight, nat)
+    typer.echo(report(work, PRICES))
+
+
+@app.command()
 def version() -> None:
     """Print the version."""
     typer.echo(f"sidelamb {importlib.metadata.version('sidelamb')} (Python {platform.python_version()})")
