@@ -6,6 +6,7 @@ Time limits are its own: redis-py's, before Python 3.12, may swallow a cancellat
 from __future__ import annotations
 
 import asyncio
+import select
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -173,6 +174,10 @@ async def _reply(connection: Any) -> Any:
 
 
 def _is_quiet(connection: Any) -> bool:
-    """Whether an idle connection is open and has nothing to say."""
-    reader = connection._reader  # noqa: SLF001 - asking it costs no trip through the loop
-    return reader is not None and not reader.at_eof() and not reader._buffer and reader.exception() is None  # noqa: SLF001
+    """Whether an idle connection is open and has nothing to say, also nothing that the loop did not see yet."""
+    reader, writer = connection._reader, connection._writer  # noqa: SLF001 - there is no word for it
+    if writer is None or writer.is_closing() or reader.at_eof() or reader._buffer:  # noqa: SLF001
+        return False
+    waiting = select.poll()
+    waiting.register(writer.get_extra_info("socket").fileno(), select.POLLIN)
+    return not waiting.poll(0)

@@ -39,6 +39,7 @@ _ADVICE = {
     "NOAUTH": " Put the password into the URL.",
     "Authentication": " Put the password into the URL.",
     "WRONGPASS": " Check user and password in the URL.",
+    "invalid username-password": " Check user and password in the URL.",
     "NOPERM": " The Redis user needs EVALSHA, EVAL and the commands of the scripts.",
     "LOADING": " It is loading its data: try again in a moment.",
     "CROSSSLOT": " On Redis Cluster the namespace must be a hash tag: set SIDELAMB_NAMESPACE={app}.",
