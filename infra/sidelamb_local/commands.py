@@ -201,7 +201,7 @@ def enqueue(  # noqa: PLR0917 - typer passes them by name
 
 
 @app.command()
-def cost(
+def cost(  # noqa: PLR0917 - typer passes them by name
     jobs: Annotated[float, typer.Option("--jobs", min=0, help="Jobs a day.")] = 100_000,
     duration: Annotated[
         float, typer.Option("--duration", metavar="SECONDS", min=0.001, max=900, help="Of one job, alone.")

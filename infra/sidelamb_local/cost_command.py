@@ -60,12 +60,12 @@ def _losses(w: Workload, p: Prices) -> list[str]:
     even = break_even_use(w, p)
     lines = ["Where Sidelamb loses"]
     lines.append(
-        f"  idle: {_dollars(floor)} a month for poller, Redis, address and alarms, against next to nothing"
+        f"  idle: {_dollars(floor)} a month for poller, Redis, address and alarms; SQS asks next to nothing"
     )
     lines.append(
-        f"  steady load: workers that run jobs more than {break_even_use(w, p):.0%} of their time cost less than "
-        f"Lambda; the table has {FARGATE_USE:.0%}"
+        f"  steady load: workers that run jobs more than {even:.0%} of their time cost less than Lambda does"
     )
+    lines.append(f"  (the table has them at {FARGATE_USE:.0%})")
     for other in (sqs, workers):
         less = ours.total - other.total
         if less > 0:
