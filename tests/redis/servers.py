@@ -73,6 +73,11 @@ class Server:
             until(self.answers, 15)
         return self
 
+    def start_as_replica_of(self, other: Server) -> None:
+        """Come back after a failover. A sentinel would make it a replica too, after some ten seconds."""
+        self._options["replicaof"] = f"{HOST} {other.port}"
+        self.start()
+
     def answers(self) -> bool:
         """Whether it serves the port, whatever it says."""
         port = self._options.get("tls_port", self.port)
@@ -183,3 +188,56 @@ class Cluster:
     def _is_ok(node: Server) -> bool:
         with node.client() as client:
             return client.execute_command("CLUSTER INFO").get("cluster_state") == "ok"
+
+
+class Watched:
+    """A primary, a replica, and a sentinel that fails over to it."""
+
+    def __init__(self, folder: Path, **options: str | int) -> None:
+        shared: dict[str, Any] = {"appendonly": "yes", "repl_diskless_sync_delay": 0, **options}
+        self.primary = Server(folder / "primary", **shared)
+        self.replica = Server(folder / "replica", replicaof=f"{HOST} {self.primary.port}", **shared)
+        self.sentinel = Server(
+            folder / "sentinel",
+            sentinel=(
+                f"sentinel monitor mymaster {HOST} {self.primary.port} 1\n"
+                "sentinel down-after-milliseconds mymaster 500\n"
+                "sentinel failover-timeout mymaster 3000\n"
+            ),
+        )
+        self.url = f"redis+sentinel://{HOST}:{self.sentinel.port}/mymaster"
+
+    def __enter__(self) -> Self:
+        self.primary.start()
+        self.replica.start()
+        until(lambda: self.replica.client().info("replication")["master_link_status"] == "up")
+        self.sentinel.start()
+        until(lambda: self._seen()["num-slaves"] == 1)
+        until(self._sees_replica)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for server in (self.sentinel, self.replica, self.primary):
+            server.kill()
+
+    def fail_over(self) -> None:
+        """Swap the roles in good order; returns when both have changed."""
+        self.sentinel.client().execute_command("SENTINEL", "FAILOVER", "mymaster")
+        until(lambda: self.replica.client().info("replication")["role"] == "master")
+        with self.primary.client() as old:  # as the sentinel does, but some ten seconds later
+            pipe = old.pipeline()
+            pipe.execute_command("REPLICAOF", HOST, self.replica.port)
+            pipe.client_kill_filter(_type="normal", skipme=True)
+            pipe.execute()
+        until(lambda: self._seen()["port"] == self.replica.port)
+        until(lambda: self.primary.client().info("replication")["role"] == "slave")
+
+    def _seen(self) -> dict[str, Any]:
+        with self.sentinel.client() as client:
+            return dict(client.sentinel_master("mymaster"))
+
+    def _sees_replica(self) -> bool:
+        """Whether the sentinel would choose the replica."""
+        with self.sentinel.client() as client:
+            (replica,) = client.sentinel_slaves("mymaster")
+        return replica["flags"] == "slave" and replica["master-link-status"] == "ok"
