@@ -229,6 +229,34 @@ def cost(  # noqa: PLR0917 - typer passes them by name
 
 
 @app.command()
+def doctor(
+    redis: RedisOption = "",
+    jobs: JobsOption = "",
+    template: TemplateOption = None,
+    connections: Annotated[
+        int | None,
+        typer.Option("--connections", metavar="N", min=1, help="What your database has left for the workers."),
+    ] = None,
+) -> None:
+    """Look at settings, jobs and Redis, and say what would hurt on AWS. Exit status 1 if something is wrong.
+
+    sidelamb doctor
+    sidelamb doctor --redis rediss://cache:6379 --connections 80
+    """
+    _need(("yaml",))
+    from sidelamb_local.address import remembered  # noqa: PLC0415
+    from sidelamb_local.doctor import Sign, examine  # noqa: PLC0415
+
+    here = Path.cwd()
+    url = redis or os.environ.get("SIDELAMB_REDIS_URL") or os.environ.get("REDIS_URL") or remembered(here) or ""
+    findings = examine(here, template=template, modules=_names(jobs), redis_url=url, allowed=connections)
+    for finding in findings:
+        typer.echo(f"{finding.sign.value:>7}  {finding.text}")
+    if any(finding.sign is Sign.WRONG for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
 def version() -> None:
     """Print the version."""
     typer.echo(f"sidelamb {importlib.metadata.version('sidelamb')} (Python {platform.python_version()})")
