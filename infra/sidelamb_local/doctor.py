@@ -214,7 +214,7 @@ def _policy(info: Mapping[str, str]) -> Finding:
         return Finding(Sign.OK, "its maxmemory-policy is noeviction")
     return Finding(
         Sign.WRONG,
-        f"its maxmemory-policy is {policy or 'unknown'}: when it is full it throws jobs away; set it to noeviction",
+        f"its maxmemory-policy is {policy or 'unknown'}: full, it throws jobs away; set it to noeviction",
     )
 
 
