@@ -74,7 +74,9 @@ def refused(error: Exception, address: str) -> RedisRefused:
     text, code = str(error).rstrip("."), code_of(error)
     said = text if code in text else f"{code} {text}"
     advice = next((a for sign, a in _ADVICE.items() if sign in said), "")
-    return RedisRefused(f"Redis at {address} refused: {said}; nothing was changed.{advice}")
+    error_of_ours = RedisRefused(f"Redis at {address} refused: {said}; nothing was changed.{advice}")
+    error_of_ours.code = code
+    return error_of_ours
 
 
 def unreachable(address: str, error: BaseException) -> RedisUnreachable:

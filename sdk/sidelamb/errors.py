@@ -119,7 +119,13 @@ class RedisUnreachable(RedisError):
 
 
 class RedisRefused(RedisError):
-    """Redis refused the command; nothing was stored."""
+    """Redis refused the command; nothing was stored.
+
+    Attributes:
+        code: the first word of Redis's answer, such as OOM; empty if it has none.
+    """
+
+    code: str = ""
 
 
 class RedisUncertain(RedisError):

@@ -175,6 +175,7 @@ class TestAFailover:
         client = Client(watched.url)
         client.enqueue("work", 1)
         await client.aenqueue("work", 2)
+        until(lambda: len(jids(watched.replica)) == 2)
         watched.fail_over()
         client.enqueue("work", 3)
         await client.aenqueue("work", 4)

@@ -14,9 +14,15 @@ if TYPE_CHECKING:
     from sidelamb.alink import AsyncLink
     from sidelamb.store import Call
 
-__all__ = ["Patient"]
+__all__ = ["REPLY_TIMEOUT_S", "Patient"]
 
 T = TypeVar("T")
+
+REPLY_TIMEOUT_S = 3.0
+"""Shorter than an app's: whatever a poller asks it may ask again, and jobs wait for it after an outage."""
+
+_OF_THE_SCRIPT = frozenset({"", "ERR", "WRONGTYPE", "NOPERM", "OOM", "CROSSSLOT"})
+"""Codes of refusals that other scripts need not meet; any other says that Redis is away, or only half there."""
 
 
 class Patient:
@@ -25,6 +31,7 @@ class Patient:
     def __init__(self, link: AsyncLink) -> None:
         self.link = link
         self.outage = Outage(f"Redis at {link.address}")
+        self._full = Outage(f"Redis at {link.address} is full")
         self._refusals: dict[str, Outage] = {}
 
     async def run(self, call: Call[T] | Callable[[], Call[T]], *, until: float | None = None) -> T:
@@ -39,11 +46,12 @@ class Patient:
         """
         while True:
             made = call() if callable(call) else call
+            began = time.monotonic()
             try:
                 answer = await self.link.run(made)
             except RedisError as error:
-                outage = self._outage(made.script) if isinstance(error, RedisRefused) else self.outage
-                outage.failed(error)
+                outage = self._outage(made.script, error)
+                outage.failed(error, began)
                 if until is not None and time.time() > until:
                     raise
                 await outage.pause()
@@ -53,6 +61,9 @@ class Patient:
                     self._refusals.pop(made.script).worked()
                 return answer
 
-    def _outage(self, script: str) -> Outage:
-        """Return the watch over one script that Redis refuses, while others may work."""
-        return self._refusals.setdefault(script, Outage(f"{script} on Redis at {self.link.address}"))
+    def _outage(self, script: str, error: RedisError) -> Outage:
+        """Return the watch over Redis, or over what it refuses one script while others may work."""
+        if not isinstance(error, RedisRefused) or error.code not in _OF_THE_SCRIPT:
+            return self.outage
+        own = f"{script} on Redis at {self.link.address}"
+        return self._refusals.setdefault(script, self._full if error.code == "OOM" else Outage(own))

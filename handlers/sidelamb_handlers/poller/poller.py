@@ -14,15 +14,17 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from sidelamb.alink import AsyncLink
-from sidelamb.errors import RedisError
 from sidelamb.store import Store
 from sidelamb_handlers.poller.capsule import Capsule
 from sidelamb_handlers.poller.heartbeat import Heartbeat, new_identity
 from sidelamb_handlers.poller.look import Lookout
-from sidelamb_handlers.poller.patient import Patient
+from sidelamb_handlers.poller.patient import REPLY_TIMEOUT_S, Patient
 from sidelamb_handlers.poller.peek import Peek
+from sidelamb_handlers.poller.startup import check
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
     from sidelamb_handlers.config import Config
     from sidelamb_handlers.poller.invoker import Invoker
 
@@ -43,7 +45,7 @@ class Poller:
         self.config = config
         self.identity = new_identity()
         self._store = Store(config.namespace)
-        self._link = AsyncLink(config.redis)
+        self._link = AsyncLink(config.redis, socket_timeout=REPLY_TIMEOUT_S)
         self._redis = Patient(self._link)
         self.capsules = [
             Capsule(c, self.identity, store=self._store, redis=self._redis, invoker=invoker)
@@ -78,9 +80,10 @@ class Poller:
     async def run(self) -> None:
         """Serve until TERM or INT; then wait for what flies, up to `stop_timeout`."""
         self._listen()
-        await self._report()
-        tasks = [asyncio.create_task(run()) for run in self._background]
-        tasks += [asyncio.create_task(capsule.run()) for capsule in self.capsules]
+        self._report()
+        checked = asyncio.create_task(check(self._redis, self._store))
+        every = [*self._background, *(capsule.run for capsule in self.capsules)]
+        tasks = [checked, *(asyncio.create_task(_after(checked, run)) for run in every)]
         watch = asyncio.create_task(_first_failure(tasks))
         stop = asyncio.create_task(self._stop.wait())
         try:
@@ -107,8 +110,8 @@ class Poller:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTSTP):
             loop.add_signal_handler(number, self.signal, number.name.removeprefix("SIG"))
 
-    async def _report(self) -> None:
-        """Say what is served, and what about Redis should worry someone."""
+    def _report(self) -> None:
+        """Say what is served."""
         for capsule in self.config.capsules:
             log.info(
                 "capsule %s: %s → %s, %d in flight, %d jobs each, %d at once",
@@ -119,15 +122,13 @@ class Poller:
                 capsule.most_jobs,
                 capsule.threads,
             )
-        try:
-            info = (await self._link.command(b"INFO")).decode(errors="replace")
-        except RedisError as error:
-            self._redis.outage.failed(error)
-            return
-        facts = dict(line.split(":", 1) for line in info.split("\r\n") if ":" in line)
-        policy = facts.get("maxmemory_policy", "noeviction")
-        if policy != "noeviction":
-            log.warning("Redis may evict jobs: its maxmemory-policy is %s; set it to noeviction", policy)
+
+
+async def _after(checked: asyncio.Task[None], run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run once Redis has been checked; not at all if nothing can work on it."""
+    await asyncio.wait([checked])
+    if not checked.cancelled() and checked.exception() is None:
+        await run()
 
 
 async def _end(tasks: set[asyncio.Task[Any]]) -> None:

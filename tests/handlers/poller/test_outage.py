@@ -45,16 +45,31 @@ async def test_pauses_grow_up_to_a_limit_and_shrink_with_success(monkeypatch: py
         slept.append(seconds)
 
     monkeypatch.setattr(asyncio, "sleep", sleep)
-    outage = Outage("X")
-    for _ in range(10):
+    now = 100.0
+    outage = Outage("X", clock=lambda: now)
+    outage.failed(OSError("no"))
+    first, most = module.PAUSE_FIRST_S, module.PAUSE_MOST_S
+    for _ in range(20):
         outage.failed(OSError("no"))
         await outage.pause()
-    first, most = module.PAUSE_FIRST_S, module.PAUSE_MOST_S
-    assert first / 2 <= slept[0] <= first
+        assert first / 2 <= slept[-1] <= first, "however many wait at once"
+    now += 60
+    await outage.pause()
     assert most / 2 <= slept[-1] <= most
     outage.worked()
     await outage.pause()
     assert slept[-1] <= first
+
+
+def test_a_call_from_before_its_end_does_not_begin_another(caplog):
+    now = 100.0
+    outage = Outage("X", clock=lambda: now)
+    outage.failed(OSError("no"), tried_at=99.0)
+    outage.worked()
+    outage.failed(OSError("no answer in time"), tried_at=98.0)
+    assert len(caplog.messages) == 2
+    outage.failed(OSError("no"), tried_at=101.0)
+    assert len(caplog.messages) == 3
 
 
 async def test_a_pause_is_a_real_one():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -63,12 +62,6 @@ async def test_it_can_be_cancelled_while_redis_is_away(make_patient, proxy: Prox
         await task
 
 
-@pytest.mark.xfail(
-    sys.version_info < (3, 12),
-    strict=False,
-    reason="redis-py sends under asyncio.wait_for, which before Python 3.12 swallows a cancellation that comes as "
-    "the send ends: about one cancellation in twelve of a busy task is lost, and a stopping poller waits for ever",
-)
 async def test_a_task_that_is_cancelled_in_a_call_has_ended(make_patient, redis_url):
     patient = make_patient()
     dice = random.Random(1)
@@ -102,3 +95,36 @@ async def test_a_call_that_is_refused_for_ever_is_one_warning_though_others_work
         await patient.link.command("PING")
         await patient.run(STORE.payloads("c:9", ["0:q"]))
     assert len(caplog.messages) <= 1
+
+
+async def test_a_redis_that_loads_its_data_is_one_warning_whatever_it_is_asked(make_patient, background, caplog):
+    """It refuses every script alike, and says so each time."""
+
+    async def loading(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(65_536):
+            writer.write(b"-LOADING Redis is loading the dataset in memory\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(loading, "127.0.0.1", 0) as server:
+        patient = make_patient(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        for call in (LOOK, STORE.payloads("c:9", ["0:q"]), STORE.lease("c:9"), STORE.expired(1.0)):
+            with pytest.raises(RedisError):
+                await patient.run(call, until=0.0)
+    assert len(caplog.messages) == 1
+    assert "loading" in caplog.messages[0]
+
+
+async def test_a_full_redis_is_one_warning_whatever_it_refuses(make_patient, db, caplog):
+    patient = make_patient()
+    calls = [STORE.schedule([(1.0, b"x")]), STORE.enqueue([("default", b"x")]), STORE.schedule([(2.0, b"y")])]
+    db.config_set("maxmemory", 1)
+    for call in calls:
+        with pytest.raises(RedisError):
+            await patient.run(call, until=0.0)
+    assert (await patient.run(LOOK)).waiting == {"default": 0}
+    assert len(caplog.messages) == 1
+    assert "Redis is full" in caplog.messages[0]
+    db.config_set("maxmemory", 0)
+    for call in calls:
+        await patient.run(call)
+    assert len(caplog.messages) == 2
