@@ -16,6 +16,7 @@ from sidelamb.keys import Keys
 from sidelamb.link import Link
 from sidelamb_handlers.config import FILE as CONFIG_FILE
 from sidelamb_handlers.config import CapsuleConfig
+from sidelamb_handlers.poller.startup import worries
 from sidelamb_local.errors import LocalStackError
 from sidelamb_local.project import load_project
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Finding", "Sign", "examine"]
 
-OLDEST = {"redis": (6, 2), "valkey": (7, 2)}
 CLOCKS_S = 5.0
 """What clocks may differ by."""
 FULL = 0.8
@@ -147,6 +147,7 @@ class RedisFacts:
     ahead_s: float
     """Of our clock against Redis's; positive if ours is ahead."""
     pollers: int
+    namespace: str = ""
 
 
 def look_at_redis(url: str, namespace: str = "") -> RedisFacts:
@@ -164,7 +165,7 @@ def look_at_redis(url: str, namespace: str = "") -> RedisFacts:
         ahead = (before + time.time()) / 2 - int(seconds) - int(micros) / 1e6
         identities: Iterable[bytes] = link.command(b"SMEMBERS", Keys(namespace).processes)
         alive = sum(bool(link.command(b"EXISTS", Keys(namespace)(one.decode()))) for one in identities)
-        return RedisFacts(link.address, info, ahead, alive)
+        return RedisFacts(link.address, info, ahead, alive, namespace)
     finally:
         link.close()
 
@@ -188,8 +189,7 @@ def judge_redis(facts: RedisFacts, clients: int) -> list[Finding]:
     """Say what is to be said about a Redis that `clients` sandboxes will talk to."""
     info = facts.info
     return [
-        _version(facts.address, info),
-        _policy(info),
+        *_server(facts),
         *_memory(info),
         *_copies(info),
         *_clients(info, clients),
@@ -198,24 +198,15 @@ def judge_redis(facts: RedisFacts, clients: int) -> list[Finding]:
     ]
 
 
-def _version(address: str, info: Mapping[str, str]) -> Finding:
-    engine = "valkey" if "valkey_version" in info else "redis"
-    said = info.get(f"{engine}_version", "0")
-    version = tuple(int(part) for part in said.split(".")[:2] if part.isdigit())
-    least = OLDEST[engine]
-    if version >= least:
-        return Finding(Sign.OK, f"{address}: {engine} {said}")
-    return Finding(Sign.WRONG, f"{address}: {engine} {said} is too old; it must be {least[0]}.{least[1]} or newer")
-
-
-def _policy(info: Mapping[str, str]) -> Finding:
-    policy = info.get("maxmemory_policy", "")
-    if policy == "noeviction":
-        return Finding(Sign.OK, "its maxmemory-policy is noeviction")
-    return Finding(
-        Sign.WRONG,
-        f"its maxmemory-policy is {policy or 'unknown'}: full, it throws jobs away; set it to noeviction",
-    )
+def _server(facts: RedisFacts) -> list[Finding]:
+    info = facts.info
+    name = "Valkey" if "valkey_version" in info else "Redis"
+    version = info.get("valkey_version") or info.get("redis_version", "")
+    wrong = worries(info)
+    if info.get("cluster_enabled") == "1" and "{" not in facts.namespace:
+        wrong.append("it is a cluster, and the namespace has no hash tag; set SIDELAMB_NAMESPACE={app}")
+    findings = [Finding(Sign.WRONG, line) for line in wrong]
+    return findings or [Finding(Sign.OK, f"{facts.address}: {name} {version}, it keeps what it is given")]
 
 
 def _memory(info: Mapping[str, str]) -> list[Finding]:

@@ -126,13 +126,15 @@ def test_a_good_redis_has_nothing_wrong():
 @pytest.mark.parametrize(
     ("change", "sign", "said"),
     [
-        ({"redis_version": "6.0.16"}, "wrong", "6.0.16 is too old; it must be 6.2"),
-        ({"redis_version": "7.2.4", "valkey_version": "7.0.1"}, "wrong", "valkey 7.0.1 is too old"),
-        ({"maxmemory_policy": "allkeys-lru"}, "wrong", "throws jobs away; set it to noeviction"),
+        ({"redis_version": "6.0.16"}, "wrong", "Redis 6.0.16 is too old"),
+        ({"redis_version": "7.2.4", "valkey_version": "7.0.1"}, "wrong", "Valkey 7.0.1 is too old"),
+        ({"maxmemory_policy": "allkeys-lru"}, "wrong", "may evict jobs: its maxmemory-policy is allkeys-lru"),
         ({"used_memory": "900"}, "warning", "90% full"),
         ({"connected_slaves": "0"}, "warning", "no replica, no append-only file"),
         ({"ahead_s": 7.0}, "wrong", "7 s ahead of that of Redis"),
         ({"ahead_s": -7.0}, "wrong", "7 s behind that of Redis"),
+        ({"role": "slave"}, "wrong", "is a replica"),
+        ({"cluster_enabled": "1"}, "wrong", "set SIDELAMB_NAMESPACE={app}"),
         ({"pollers": 0}, "warning", "no poller is alive"),
         ({"clients": 96}, "wrong", "over its maxclients, 100"),
     ],
