@@ -13,10 +13,29 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 NOW = 1_800_000_000.0
-EVERY_SCRIPT = set(
-    "beat cancel cancelled checkpoint claim deploy due enqueue forget lease look metrics narrow payloads promote "
-    "reap release reserve schedule settle state".split()
-)
+EVERY_SCRIPT = {
+    "beat",
+    "cancel",
+    "cancelled",
+    "checkpoint",
+    "claim",
+    "deploy",
+    "due",
+    "enqueue",
+    "forget",
+    "lease",
+    "look",
+    "metrics",
+    "narrow",
+    "payloads",
+    "promote",
+    "reap",
+    "release",
+    "reserve",
+    "schedule",
+    "settle",
+    "state",
+}
 """Those that jobs run through."""
 
 

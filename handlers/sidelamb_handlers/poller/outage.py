@@ -45,7 +45,9 @@ class Outage:
         """
         if self._since is None and (tried_at is None or tried_at >= self._back_at):
             self._since = self._clock()
-            log.warning("%s: %s; trying again until it works", self._what, error)
+            said = str(error).rstrip(".")
+            said = said if said.startswith(self._what) else f"{self._what}: {said}"
+            log.warning("%s; trying again until it works", said)
 
     def worked(self) -> None:
         """Note a success; say so if it ends an outage."""
