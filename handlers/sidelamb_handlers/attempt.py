@@ -17,7 +17,7 @@ from sidelamb.errors import JobError
 from sidelamb_handlers.decision import SUCCEEDED, Decision
 from sidelamb_handlers.iteration import Iteration
 from sidelamb_handlers.judge import Judge
-from sidelamb_handlers.lenient import epoch_s, number, whole
+from sidelamb.lenient import epoch_s, number, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

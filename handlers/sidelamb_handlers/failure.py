@@ -16,7 +16,7 @@ from sidelamb.errors import Malformed
 from sidelamb.payload import decode
 from sidelamb_handlers.backtrace import compressed
 from sidelamb_handlers.decision import Decision, Outcome
-from sidelamb_handlers.lenient import epoch_s, number, whole
+from sidelamb.lenient import epoch_s, number, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -21,7 +21,7 @@ from sidelamb.wording import did_you_mean
 from sidelamb_handlers.decision import Decision, Outcome
 from sidelamb_handlers.failure import DEFAULT_RETRIES, Failure, message_of, on_failure
 from sidelamb_handlers.foreign import mended
-from sidelamb_handlers.lenient import number
+from sidelamb.lenient import number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidelamb_handlers.lenient import epoch_s, number, whole
+from sidelamb.lenient import epoch_s, number, whole
 
 
 @pytest.mark.parametrize(("value", "read"), [(0, 0), (-1, -1), (2**31 - 1, 2**31 - 1)])

@@ -14,7 +14,7 @@ from sidelamb.payload import decode, tidy
 from sidelamb_handlers.decision import move
 from sidelamb_handlers.failure import Failure, killed_raw, on_failure
 from sidelamb_handlers.foreign import renewed
-from sidelamb_handlers.lenient import epoch_s
+from sidelamb.lenient import epoch_s
 from sidelamb_handlers.metrics import BUCKETS_MS, hash_keys, histogram_keys
 from sidelamb_handlers.promotion import promotion
 from tests.handlers.kit import everything

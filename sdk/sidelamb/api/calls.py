@@ -1,0 +1,105 @@
+"""The script calls of the API: what a person asks of Redis. No I/O; the clock is an argument."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sidelamb.store import DEAD_FOR_S, DEAD_MOST, Call
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sidelamb.keys import Keys
+    from sidelamb.store import Arg
+
+__all__ = ["Calls", "Shift"]
+
+SIGNAL_S = 60
+"""A signal that nobody reads is forgotten after so many seconds, as Sidekiq's are."""
+
+
+class Shift(NamedTuple):
+    """Where one entry of a set goes: to a queue, to `dead`, to another time, or away."""
+
+    raw: bytes
+    """The bytes in the set."""
+    new: bytes = b""
+    """The bytes to store, or empty for the same."""
+    queue: str = ""
+    dead: bool = False
+    at: float | None = None
+    """Epoch s, for another time in the same set."""
+
+
+class Calls:
+    """The calls, for one namespace.
+
+    Args:
+        keys: names the keys.
+    """
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+
+    def read(self, *commands: tuple[Arg, ...]) -> Call[list[Any]]:
+        """Read the answers of several commands at one instant. A command is (key, name, argument, …)."""
+        keys: list[bytes] = []
+        args: list[Arg] = []
+        for key, name, *rest in commands:
+            keys.append(key if isinstance(key, bytes) else str(key).encode())
+            args += [name, len(rest), *rest]
+        return Call("read", keys, args, list)
+
+    def shift(self, source: bytes, now: float, shifts: Sequence[Shift]) -> Call[list[int]]:
+        """Move entries of a set; reads for each whether it was there."""
+        lists: dict[str, int] = {}
+        args: list[Arg] = []
+        for one in shifts:
+            if one.queue:
+                place, score = 4 + lists.setdefault(one.queue, len(lists)), 0.0
+            elif one.dead:
+                place, score = 3, now
+            elif one.at is not None:
+                place, score = 1, one.at
+            else:
+                place, score = 0, 0.0
+            args += [one.raw, b"" if one.new == one.raw else one.new, place, score]
+        keys = [source, self._keys.queues, self._keys.dead, *map(self._keys.queue, lists)]
+        head: list[Arg] = [now, now - DEAD_FOR_S, DEAD_MOST, len(lists), *lists]
+        return Call("shift", keys, head + args, list)
+
+    def unqueue(self, key: bytes, payloads: Sequence[bytes]) -> Call[int]:
+        """Delete jobs of a list; reads how many were there."""
+        return Call("unqueue", [key], list(payloads), int, repeatable=False)
+
+    def clear(self, queue: str) -> Call[int]:
+        """Delete a queue; reads how many jobs it had."""
+        k = self._keys
+        return Call("clear", [k.queue(queue), k.alone(queue), k.queues], [queue], int)
+
+    def pause(self, queue: str, *, paused: bool) -> Call[bool]:
+        """Stop a queue or let it go; reads whether that was a change."""
+        return Call("pause", [self._keys.paused], [queue, int(paused)], bool)
+
+    def signal(self, identity: str, signal: str) -> Call[bool]:
+        """Leave a signal for a process; reads whether there is one."""
+        keys = [self._keys.processes, self._keys(f"{identity}-signals")]
+        return Call("signal", keys, [identity, signal, SIGNAL_S], bool)
+
+    def mend_lease(self, lease_id: str, capsule: str, now: float) -> Call[bool]:
+        """Make hash, set and slots agree about a lease."""
+        k = self._keys
+        return Call("mend_lease", [k.leases, k.lease(lease_id), k.slots(capsule)], [lease_id, now], bool)
+
+    def mend_score(self, source: bytes, raw: bytes, now: float) -> Call[bool]:
+        """Give an entry without a usable time the present one."""
+        return Call("mend_score", [source], [raw, now], bool)
+
+    def mend_queue(self, queue: str) -> Call[bool]:
+        """List a queue that holds jobs."""
+        k = self._keys
+        return Call("mend_queue", [k.queues, k.queue(queue), k.alone(queue)], [queue], bool)
+
+    def mend_twin(self, keep: tuple[bytes, Arg], other: tuple[bytes, Arg]) -> Call[bool]:
+        """Remove the second copy of a job, each (key, bytes or field), if the first is still there."""
+        return Call("mend_twin", [keep[0], other[0]], [keep[1], other[1], ""], bool)

@@ -1,0 +1,365 @@
+"""The sets of jobs that wait for a time or for a person: scheduled, to be retried, dead.
+
+    for entry in RetrySet().scan("Timeout"):
+        RetrySet().retry(entry)
+    DeadSet().retry_all("ConnectionError", progress=print)
+
+Every move is one script for up to 1,000 entries, and each entry moves only if its bytes are still there: of two
+people who press a button at once, one moves it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+from sidelamb import settings
+from sidelamb.api.calls import Shift
+from sidelamb.api.record import JobRecord, moment
+from sidelamb.api.steps import Steps, View, arun, awaiting, blocking, run
+from sidelamb.errors import Malformed
+from sidelamb.lenient import epoch_s
+from sidelamb.payload import edit
+from sidelamb.times import epoch_seconds
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+__all__ = ["Bulk", "DeadSet", "Entry", "Found", "Place", "RetrySet", "ScheduledSet"]
+
+PAGE = 100
+SCAN_STEP = 1_000
+"""Entries that one step of a search reads."""
+BULK_BYTES = 4 * 1024 * 1024
+"""Payload bytes that one script call moves, about."""
+
+
+class Entry(JobRecord):
+    """A job in a set, with its score.
+
+    Args:
+        raw: the bytes in the set.
+        score: epoch s: when it is due, or for a dead one when it died.
+    """
+
+    def __init__(self, raw: bytes, score: float) -> None:
+        super().__init__(raw)
+        self.score = score
+
+    @property
+    def at(self) -> dt.datetime | None:
+        """When it is due, or when it died; None if its score is no time."""
+        return moment(self.score)
+
+
+class Place(NamedTuple):
+    """Where a walk through a set stands: after so many entries of this score."""
+
+    score: float
+    seen: int
+
+
+class Found(NamedTuple):
+    """One step of a search."""
+
+    entries: list[Entry]
+    cursor: int
+    """Where to go on; 0: the search is complete."""
+
+
+class Bulk(NamedTuple):
+    """What an operation on many entries did."""
+
+    moved: int
+    skipped: int
+    """Entries that could not be: their bytes are no job."""
+
+
+class _Entries(View):
+    """A set."""
+
+    _name: str
+    _decrements = False
+    """Whether "run now" takes back the retry that its push would count (Sidekiq does)."""
+
+    @property
+    def _key(self) -> bytes:
+        return self._keys(self._name)
+
+    # --- looking -------------------------------------------------------------------------------------------
+
+    def _size(self) -> Steps[int]:
+        """Return how many entries there are."""
+        (n,) = yield self._calls.read((self._key, "ZCARD"))
+        return int(n)
+
+    def _page(self, number: int = 0, size: int = PAGE, *, newest_first: bool = False) -> Steps[list[Entry]]:
+        """Return one page by rank, the lowest time first; page 0 is the first. Empty: there are no more."""
+        first = number * size
+        rev = ("REV",) if newest_first else ()
+        (flat,) = yield self._calls.read((self._key, "ZRANGE", first, first + size - 1, *rev, "WITHSCORES"))
+        return _entries(flat)
+
+    def _step(self, place: Place | None = None, size: int = PAGE) -> Steps[tuple[list[Entry], Place | None]]:
+        """Return the entries after a place, the lowest time first, and the place after them (None: the end)."""
+        low, seen = (place.score, place.seen) if place else (-math.inf, 0)
+        command = (self._key, "ZRANGE", low, "+inf", "BYSCORE", "LIMIT", seen, size, "WITHSCORES")
+        (flat,) = yield self._calls.read(command)
+        entries = _entries(flat)
+        if not entries:
+            return [], None
+        last = entries[-1].score
+        of_last = sum(e.score == last for e in entries)
+        return entries, Place(last, of_last + (seen if place and last == low else 0))
+
+    def _scan(self, text: str = "", cursor: int = 0) -> Steps[Found]:
+        """Read about 1,000 entries on from `cursor` and return those that contain `text` (see `matches`).
+
+        A whole search is a call for each cursor until it is 0 again. Entries that are there all the while are
+        found, perhaps twice; others perhaps.
+        """
+        ((after, flat),) = yield self._calls.read((self._key, "ZSCAN", cursor, "COUNT", SCAN_STEP))
+        found = [e for e in _entries(flat) if e.matches(text)] if text else _entries(flat)
+        return Found(found, int(after))
+
+    def _find(self, jid: str, score: float | None = None) -> Steps[Entry | None]:
+        """Return the entry of a job, or None. With its `score` at once; without, step by step."""
+        if score is not None:
+            (flat,) = yield self._calls.read((self._key, "ZRANGE", score, score, "BYSCORE", "WITHSCORES"))
+            return next((e for e in _entries(flat) if e.jid == jid), None)
+        cursor, wanted = 0, jid.encode()
+        while True:
+            ((after, flat),) = yield self._calls.read((self._key, "ZSCAN", cursor, "COUNT", SCAN_STEP))
+            for raw, at in zip(flat[::2], flat[1::2], strict=True):
+                if wanted in raw and (entry := Entry(raw, float(at))).jid == jid:
+                    return entry
+            cursor = int(after)
+            if cursor == 0:
+                return None
+
+    # --- moving one ----------------------------------------------------------------------------------------
+
+    def _retry(self, entry: Entry) -> Steps[bool]:
+        """Put an entry on its queue now; say whether it was still there.
+
+        Raises:
+            Malformed: its bytes are no job, so that no queue can have it. It can be deleted.
+        """
+        moved: list[int] = yield self._calls.shift(self._key, self._now(), [self._run_now(entry)])
+        return bool(moved[0])
+
+    def _delete(self, entry: Entry) -> Steps[bool]:
+        """Delete an entry; say whether it was still there."""
+        moved: list[int] = yield self._calls.shift(self._key, self._now(), [Shift(entry.raw)])
+        return bool(moved[0])
+
+    # --- moving many ---------------------------------------------------------------------------------------
+
+    def _retry_all(self, text: str = "", progress: Callable[[int], None] | None = None) -> Steps[Bulk]:
+        """Put all entries, or all that contain `text`, on their queues now.
+
+        Args:
+            text: see `JobRecord.matches`; empty for all.
+            progress: called after each round trip with the number of entries looked at so far.
+
+        What enters the set meanwhile stays there.
+        """
+        return (yield from self._all(self._run_now, text, progress))
+
+    def _delete_all(self, text: str = "", progress: Callable[[int], None] | None = None) -> Steps[Bulk]:
+        """Delete all entries, or all that contain `text`; otherwise as `retry_all`."""
+        return (yield from self._all(lambda entry: Shift(entry.raw), text, progress))
+
+    def _all(
+        self, make: Callable[[Entry], Shift], text: str, progress: Callable[[int], None] | None
+    ) -> Steps[Bulk]:
+        began = self._now()
+        left = yield from self._size()
+        place: Place | None = None
+        looked = moved = skipped = 0
+        while looked < left:
+            entries, after = yield from self._step(place, min(1_000, left - looked))
+            if after is None:
+                break
+            looked += len(entries)
+            shifts: list[Shift] = []
+            stay = 0
+            for entry in entries:
+                shift = self._made(make, entry, text, began)
+                if isinstance(shift, Shift):
+                    shifts.append(shift)
+                else:
+                    skipped += shift
+                    stay += entry.score == after.score
+            for part in _parts(shifts):
+                there: list[int] = yield self._calls.shift(self._key, self._now(), part)
+                moved += sum(there)
+            before = place.seen if place and place.score == after.score else 0
+            place = Place(after.score, before + stay)
+            if progress:
+                progress(looked)
+        return Bulk(moved, skipped)
+
+    def _made(self, make: Callable[[Entry], Shift], entry: Entry, text: str, began: float) -> Shift | int:
+        """Return how an entry moves; or 1 if it cannot, 0 if it is not meant."""
+        if (text and not entry.matches(text)) or self._came_after(entry, began):
+            return 0
+        try:
+            return make(entry)
+        except Malformed:
+            return 1
+
+    def _came_after(self, entry: Entry, began: float) -> bool:
+        """Say whether an entry came into the set after epoch s `began`, as far as it can be told."""
+        raise NotImplementedError
+
+    def _run_now(self, entry: Entry) -> Shift:
+        if entry.malformed:
+            raise Malformed(f"the entry is not a job ({entry.malformed}); it can only be deleted")
+        changes: dict[str, object] = {"enqueued_at": settings.stamp(self._now())}
+        if self._decrements and entry.retry_count is not None:
+            changes["retry_count"] = entry.retry_count - 1
+        return Shift(entry.raw, edit(entry.raw, changes, drop=("at",)), queue=entry.queue)
+
+    size, asize = blocking(_size), awaiting(_size)
+    page, apage = blocking(_page), awaiting(_page)
+    step, astep = blocking(_step), awaiting(_step)
+    search, asearch = blocking(_scan), awaiting(_scan)
+    find, afind = blocking(_find), awaiting(_find)
+    retry, aretry = blocking(_retry), awaiting(_retry)
+    delete, adelete = blocking(_delete), awaiting(_delete)
+    retry_all, aretry_all = blocking(_retry_all), awaiting(_retry_all)
+    delete_all, adelete_all = blocking(_delete_all), awaiting(_delete_all)
+
+    def scan(self, text: str = "") -> Iterator[Entry]:
+        """Go through all entries that contain `text`, 1,000 looked at a time, in no order."""
+        cursor = 0
+        while True:
+            found = run(self._client, self._scan(text, cursor))
+            yield from found.entries
+            cursor = found.cursor
+            if cursor == 0:
+                return
+
+    async def ascan(self, text: str = "") -> AsyncIterator[Entry]:
+        """`scan` for async code."""
+        cursor = 0
+        while True:
+            found = await arun(self._client, self._scan(text, cursor))
+            for entry in found.entries:
+                yield entry
+            cursor = found.cursor
+            if cursor == 0:
+                return
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Go through all entries, the lowest time first, 100 at a time."""
+        place: Place | None = None
+        while True:
+            entries, place = run(self._client, self._step(place))
+            if place is None:
+                return
+            yield from entries
+
+    async def __aiter__(self) -> AsyncIterator[Entry]:
+        """Go through all entries, as the blocking form does."""
+        place: Place | None = None
+        while True:
+            entries, place = await arun(self._client, self._step(place))
+            if place is None:
+                return
+            for entry in entries:
+                yield entry
+
+
+class _Timed(_Entries):
+    """A set whose scores say when an entry is due."""
+
+    def _reschedule(self, entry: Entry, when: float | dt.datetime) -> Steps[bool]:
+        """Have an entry run at another time; say whether it was still there.
+
+        Args:
+            entry: as it was read.
+            when: aware datetime or epoch seconds.
+
+        Raises:
+            BadOption: `when` is no time.
+        """
+        at = epoch_seconds(when, entry.name or "reschedule")
+        moved: list[int] = yield self._calls.shift(self._key, self._now(), [Shift(entry.raw, at=at)])
+        return bool(moved[0])
+
+    def _kill(self, entry: Entry) -> Steps[bool]:
+        """Send an entry to `dead` as it is, without its hooks; say whether it was still there."""
+        moved: list[int] = yield self._calls.shift(self._key, self._now(), [Shift(entry.raw, dead=True)])
+        return bool(moved[0])
+
+    def _kill_all(self, text: str = "", progress: Callable[[int], None] | None = None) -> Steps[Bulk]:
+        """Send all entries, or all that contain `text`, to `dead`; otherwise as `retry_all`."""
+        return (yield from self._all(lambda entry: Shift(entry.raw, dead=True), text, progress))
+
+    reschedule, areschedule = blocking(_reschedule), awaiting(_reschedule)
+    kill, akill = blocking(_kill), awaiting(_kill)
+    kill_all, akill_all = blocking(_kill_all), awaiting(_kill_all)
+
+
+class ScheduledSet(_Timed):
+    """Jobs that were enqueued for a later time. `retry` puts one on its queue now.
+
+    Args:
+        client: whose Redis and namespace; default the process's own client.
+    """
+
+    _name = "schedule"
+
+    def _came_after(self, entry: Entry, began: float) -> bool:
+        made = epoch_s(entry.payload.get("created_at"))
+        return made is not None and made > began
+
+
+class RetrySet(_Timed):
+    """Jobs that failed and are tried again.
+
+    Args:
+        client: whose Redis and namespace; default the process's own client.
+    """
+
+    _name = "retry"
+    _decrements = True
+
+    def _came_after(self, entry: Entry, began: float) -> bool:
+        failed = epoch_s(entry.payload.get("retried_at")) or epoch_s(entry.payload.get("failed_at"))
+        return failed is not None and failed > began
+
+
+class DeadSet(_Entries):
+    """Jobs that will not run again by themselves: 10,000 of them at most, for six months at most.
+
+    Args:
+        client: whose Redis and namespace; default the process's own client.
+    """
+
+    _name = "dead"
+    _decrements = True
+
+    def _came_after(self, entry: Entry, began: float) -> bool:
+        return entry.score > began
+
+
+def _entries(flat: list[bytes]) -> list[Entry]:
+    return [Entry(raw, float(score)) for raw, score in zip(flat[::2], flat[1::2], strict=True)]
+
+
+def _parts(shifts: list[Shift]) -> Iterator[list[Shift]]:
+    """Cut a list so that no part has many more bytes than one script call should carry."""
+    part: list[Shift] = []
+    size = 0
+    for shift in shifts:
+        part.append(shift)
+        size += len(shift.raw) + len(shift.new)
+        if size > BULK_BYTES:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part

@@ -1,0 +1,161 @@
+"""A job as the API shows it: read leniently, whoever wrote it, and its bytes kept as they are."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import json
+import zlib
+from functools import cached_property
+from typing import Any
+
+from sidelamb.errors import Malformed
+from sidelamb.lenient import epoch_s, whole
+from sidelamb.payload import decode, queue_of, tidy
+
+__all__ = ["JobRecord"]
+
+_BACKTRACE_MOST = 1_000_000
+"""Bytes of a backtrace that is unpacked."""
+
+
+class JobRecord:
+    """One job's payload.
+
+    Nothing here raises for what a foreign client wrote: what cannot be used reads as None or empty. Bytes that
+    are no job at all have `malformed`.
+
+    Args:
+        raw: the bytes as they are in Redis; they are the job's identity.
+        queue: the queue it was found in, if it was found in one.
+    """
+
+    def __init__(self, raw: bytes, queue: str = "") -> None:
+        self.raw = raw
+        self._queue = queue
+        self.malformed = ""
+        """Why the bytes are no job, or empty."""
+        try:
+            self.payload: dict[str, Any] = decode(raw)
+        except Malformed as error:
+            self.malformed, self.payload = str(error), {}
+
+    @property
+    def jid(self) -> str:
+        """Its id, or empty."""
+        return self._text("jid")
+
+    @property
+    def name(self) -> str:
+        """The job's name (`class` on the wire), or empty."""
+        return self._text("class")
+
+    @property
+    def queue(self) -> str:
+        """The queue it is in, or goes to."""
+        return self._queue or queue_of(self.payload)
+
+    @property
+    def args(self) -> list[Any]:
+        """Positional arguments; of malformed bytes, the bytes as text."""
+        if self.malformed:
+            return [self.raw.decode(errors="replace")]
+        args = self.payload.get("args")
+        return args if isinstance(args, list) else []
+
+    @property
+    def kwargs(self) -> dict[str, Any]:
+        """Keyword arguments."""
+        kwargs = self.payload.get("kwargs")
+        return kwargs if isinstance(kwargs, dict) else {}
+
+    @property
+    def tags(self) -> list[str]:
+        """Its tags; a text instead of a list is one tag."""
+        tags = self.payload.get("tags")
+        return [str(tag) for tag in tags] if isinstance(tags, list) else [tags] if isinstance(tags, str) else []
+
+    @property
+    def created_at(self) -> dt.datetime | None:
+        """When it was made."""
+        return self._time("created_at")
+
+    @property
+    def enqueued_at(self) -> dt.datetime | None:
+        """When it entered its queue; None for a scheduled one."""
+        return self._time("enqueued_at")
+
+    @property
+    def failed_at(self) -> dt.datetime | None:
+        """When it first failed."""
+        return self._time("failed_at")
+
+    @property
+    def retried_at(self) -> dt.datetime | None:
+        """When it last failed as a retry."""
+        return self._time("retried_at")
+
+    @property
+    def retry_count(self) -> int | None:
+        """How many retries there were: 0 after the first failure, None before it."""
+        return whole(self.payload.get("retry_count"))
+
+    @property
+    def error_class(self) -> str:
+        """Class of the last error, or empty."""
+        return self._text("error_class")
+
+    @property
+    def error_message(self) -> str:
+        """The last error, or empty."""
+        return self._text("error_message")
+
+    @cached_property
+    def backtrace(self) -> list[str]:
+        """Lines of the last error's backtrace, unpacked, or none."""
+        packed = self.payload.get("error_backtrace")
+        if isinstance(packed, str):
+            try:
+                text = zlib.decompressobj().decompress(base64.b64decode(packed), _BACKTRACE_MOST)
+                packed = json.loads(text)
+            except (ValueError, zlib.error):
+                return []
+        return [str(line) for line in packed] if isinstance(packed, list) else []
+
+    @property
+    def canonical(self) -> bytes:
+        """The payload as we write it: compact, UTF-8, every number to its last digit.
+
+        Raises:
+            Malformed: it is no job.
+        """
+        if self.malformed:
+            raise Malformed(f"not a job ({self.malformed}); its bytes are in .raw")
+        return tidy(self.raw)
+
+    def matches(self, text: str) -> bool:
+        """Say whether id, name, queue, arguments, tags or error contain `text`, in any case."""
+        wanted = text.casefold()
+        seen = [self.jid, self.name, self.queue, self.error_class, self.error_message, *self.tags]
+        if any(wanted in each.casefold() for each in seen):
+            return True
+        return wanted in json.dumps([self.args, self.kwargs], ensure_ascii=False).casefold()
+
+    def __repr__(self) -> str:
+        what = f"malformed, {len(self.raw)} bytes" if self.malformed else f"{self.name} {self.jid}"
+        return f"<{type(self).__name__} {what}>"
+
+    def _text(self, name: str) -> str:
+        value = self.payload.get(name)
+        return value if isinstance(value, str) else "" if value is None else str(value)
+
+    def _time(self, name: str) -> dt.datetime | None:
+        return moment(epoch_s(self.payload.get(name)))
+
+
+def moment(stamp: float | None) -> dt.datetime | None:
+    """Return epoch seconds as an aware datetime, or None for what no datetime can be."""
+    try:
+        return None if stamp is None else dt.datetime.fromtimestamp(stamp, dt.UTC)
+    except (OverflowError, ValueError, OSError):
+        return None

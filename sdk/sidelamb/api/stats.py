@@ -1,0 +1,145 @@
+"""The numbers of the whole system, now and day by day."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sidelamb.api.queue import Queue
+from sidelamb.api.record import JobRecord
+from sidelamb.api.steps import Steps, View, awaiting, blocking
+from sidelamb.errors import BadArgument
+from sidelamb.lenient import epoch_s
+
+__all__ = ["Day", "QueueStats", "Stats", "Summary"]
+
+MOST_DAYS = 5 * 366
+"""Counters of days are kept for five years."""
+PAGE = 500
+
+
+class QueueStats(NamedTuple):
+    """One queue at a glance."""
+
+    name: str
+    size: int
+    latency_s: float
+    """Seconds since the job that is next to run was enqueued."""
+    is_paused: bool
+
+
+class Day(NamedTuple):
+    """One UTC day."""
+
+    day: dt.date
+    processed: int
+    """Attempts, the failed ones included."""
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """All that a dashboard begins with, read at one instant."""
+
+    processed: int
+    failed: int
+    enqueued: int
+    """Jobs in all queues, those under suspicion included."""
+    scheduled: int
+    retrying: int
+    dead: int
+    leases: int
+    """Invocations in flight, or waiting for their end to be noticed."""
+    processes: int
+
+
+class Stats(View):
+    """The numbers.
+
+    Args:
+        client: whose Redis and namespace; default the process's own client.
+    """
+
+    def _summary(self) -> Steps[Summary]:
+        """Return the totals."""
+        k = self._keys
+        queues = yield from self._sizes()
+        reply = yield self._calls.read(
+            (k.processed, "GET"),
+            (k.failed, "GET"),
+            (k.schedule, "ZCARD"),
+            (k.retry, "ZCARD"),
+            (k.dead, "ZCARD"),
+            (k.leases, "ZCARD"),
+            (k.processes, "SCARD"),
+        )
+        processed, failed, *sizes = (_whole(value) for value in reply)
+        return Summary(processed, failed, sum(n for _, n, _, _ in queues), *sizes)
+
+    def _queues(self) -> Steps[list[QueueStats]]:
+        """Return all queues, the longest first."""
+        now, found = self._now(), []
+        for name, size, oldest, paused in (yield from self._sizes()):
+            since = epoch_s(JobRecord(oldest).payload.get("enqueued_at")) if oldest else None
+            found.append(QueueStats(name, size, max(0.0, now - since) if since is not None else 0.0, paused))
+        return sorted(found, key=lambda q: (-q.size, q.name))
+
+    def _history(self, days: int = 30, until: dt.date | None = None) -> Steps[list[Day]]:
+        """Return attempts and failures day by day, the newest first.
+
+        Args:
+            days: how many, 1 to 1,830.
+            until: the newest day (UTC); default today.
+
+        Raises:
+            BadArgument: `days` cannot be.
+        """
+        if not 1 <= days <= MOST_DAYS:
+            raise BadArgument(f"history takes 1 to {MOST_DAYS} days, not {days!r}")
+        last = until or dt.datetime.fromtimestamp(self._now(), dt.UTC).date()
+        dates = [last - dt.timedelta(days=n) for n in range(days)]
+        k, found = self._keys, []
+        for part in (dates[i : i + PAGE] for i in range(0, days, PAGE)):
+            names = [day.isoformat() for day in part]
+            keys = [k.processed_on(n) for n in names] + [k.failed_on(n) for n in names]
+            reply = yield self._calls.read(*((key, "GET") for key in keys))
+            numbers = [_whole(value) for value in reply]
+            found += [Day(day, numbers[i], numbers[len(part) + i]) for i, day in enumerate(part)]
+        return found
+
+    summary, asummary = blocking(_summary), awaiting(_summary)
+    queues, aqueues = blocking(_queues), awaiting(_queues)
+    history, ahistory = blocking(_history), awaiting(_history)
+
+    def queue(self, name: str) -> Queue:
+        """Return one queue."""
+        return Queue(name, self._client)
+
+    def _sizes(self) -> Steps[list[tuple[str, int, bytes | None, bool]]]:
+        """Return (name, size, oldest job, paused) of every queue, 500 a round trip."""
+        k, cursor, found = self._keys, 0, {}
+        while True:
+            ((after, names),) = yield self._calls.read((k.queues, "SSCAN", cursor, "COUNT", PAGE))
+            for part in (names[i : i + PAGE] for i in range(0, len(names), PAGE)):
+                commands: list[tuple[bytes | str | int, ...]] = []
+                for raw in part:
+                    name = raw.decode(errors="replace")
+                    waiting = k.queue(name)
+                    commands += [(waiting, "LLEN"), (k.alone(name), "LLEN"), (waiting, "LINDEX", -1)]
+                    commands += [(k.paused, "SISMEMBER", name)]
+                reply = yield self._calls.read(*commands)
+                for n, raw in enumerate(part):
+                    size, alone, oldest, paused = reply[4 * n : 4 * n + 4]
+                    found[raw] = (raw.decode(errors="replace"), int(size + alone), oldest, bool(paused))
+            cursor = int(after)
+            if cursor == 0:
+                return list(found.values())
+
+
+def _whole(value: bytes | int | None) -> int:
+    """Return a counter; what is none counts as 0."""
+    try:
+        return int(value or 0)
+    except ValueError:
+        return 0
