@@ -14,6 +14,8 @@ import pytest
 
 import redis
 
+from sidelamb.link import Link
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -212,7 +214,7 @@ class Watched:
         self.replica.start()
         until(lambda: self.replica.client().info("replication")["master_link_status"] == "up")
         self.sentinel.start()
-        until(lambda: self._seen()["num-slaves"] == 1)
+        until(lambda: self._seen()["num-slaves"] == "1")
         until(self._sees_replica)
         return self
 
@@ -229,15 +231,22 @@ class Watched:
             pipe.execute_command("REPLICAOF", HOST, self.replica.port)
             pipe.client_kill_filter(_type="normal", skipme=True)
             pipe.execute()
-        until(lambda: self._seen()["port"] == self.replica.port)
+        until(lambda: self._seen()["port"] == str(self.replica.port))
         until(lambda: self.primary.client().info("replication")["role"] == "slave")
 
-    def _seen(self) -> dict[str, Any]:
-        with self.sentinel.client() as client:
-            return dict(client.sentinel_master("mymaster"))
+    def _seen(self) -> dict[str, str]:
+        return self._ask("MASTER")
 
     def _sees_replica(self) -> bool:
         """Whether the sentinel would choose the replica."""
-        with self.sentinel.client() as client:
-            (replica,) = client.sentinel_slaves("mymaster")
+        replica = self._ask("REPLICAS")
         return replica["flags"] == "slave" and replica["master-link-status"] == "ok"
+
+    def _ask(self, about: str) -> dict[str, str]:
+        """What the sentinel says of the primary, or of its one replica, as it says it."""
+        link = Link(self.sentinel.url)
+        words = link.command("SENTINEL", about, "mymaster")
+        link.close()
+        words = words[0] if isinstance(words[0], list) else words
+        texts = [word.decode() for word in words]
+        return dict(zip(texts[::2], texts[1::2], strict=True))

@@ -52,14 +52,14 @@ class TestWaysIn:
         link.close()
 
     async def test_a_client_that_a_sentinel_of_redis_py_made(self, steady: Watched) -> None:
-        with Sentinel([("127.0.0.1", steady.sentinel.port)], sentinel_kwargs={"socket_timeout": 2}) as sentinel:
-            client = Client(sentinel.master_for("mymaster"), namespace="theirs")
-            client.enqueue("work", 1)
-            await client.aenqueue("work", 2)
-            await client.aclose()
-            assert steady.primary.client().llen("theirs:queue:default") == 2
-            with pytest.raises(ConfigError, match="master_for"):
-                Client(sentinel.slave_for("mymaster"))
+        sentinel = Sentinel([("127.0.0.1", steady.sentinel.port)], sentinel_kwargs={"socket_timeout": 2})
+        client = Client(sentinel.master_for("mymaster"), namespace="theirs")
+        client.enqueue("work", 1)
+        await client.aenqueue("work", 2)
+        await client.aclose()
+        assert steady.primary.client().llen("theirs:queue:default") == 2
+        with pytest.raises(ConfigError, match="master_for"):
+            Client(sentinel.slave_for("mymaster"))
 
     def test_sentinels_that_are_away_are_passed_over(self, steady: Watched) -> None:
         url = f"redis+sentinel://127.0.0.1:1,127.0.0.1:{steady.sentinel.port}/mymaster"
