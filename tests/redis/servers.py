@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 
 import redis
-
 from sidelamb.link import Link
 
 if TYPE_CHECKING:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,9 +12,12 @@ import pytest
 
 import redis
 from sidelamb import Client
+from sidelamb.errors import RedisError
+from sidelamb_local.poller_child import environment_of
+from sidelamb_local.project import to_toml
 from sidelamb_local.stack import POLLER, Stack
-from tests.redis.servers import Cluster, Server, until
-from tests.system.ledger import read
+from tests.redis.servers import Cluster, Server, Watched, until
+from tests.system.ledger import overlapping, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,3 +115,62 @@ class TestAnOutage:
         (gone, back) = lines.troubles(POLLER)
         assert "trying again until it works" in gone
         assert "works again, after" in back
+
+
+class TestAFailover:
+    @pytest.fixture
+    def watched(self, tmp_path: Path) -> Iterator[Watched]:
+        with Watched(tmp_path / "redis") as watched:
+            yield watched
+
+    @pytest.fixture
+    def stack(self, watched: Watched, tmp_path: Path, lines: Lines) -> Iterator[Stack]:
+        """All parts know the sentinel only; the poller is a process of the test's own."""
+        given = {"SIDELAMB_REDIS_URL": watched.url, "LEDGER": str(tmp_path / "ledger")}
+        stack = Stack(
+            APP,
+            redis_url=watched.url,
+            concurrency=2,
+            env=given,
+            on_line=lambda who, line: lines.append((who, line)),
+            data_dir=tmp_path / "data",
+            poller=False,
+        )
+        with stack, (tmp_path / "poller").open("wb") as log:
+            file = tmp_path / "data" / "poller.toml"
+            file.write_text(to_toml(stack.project.config))
+            argv = [sys.executable, "-P", "-m", "sidelamb_handlers.poller", "--config", str(file)]
+            environment = environment_of(stack.endpoint_url, given)
+            with subprocess.Popen(argv, env=environment, cwd=tmp_path, stdout=log, stderr=log) as poller:
+                yield stack
+                poller.terminate()
+
+    def test_with_wait_loses_no_acknowledged_job(
+        self, stack: Stack, watched: Watched, tmp_path: Path, lines: Lines
+    ) -> None:
+        client = Client(f"{watched.url}?wait_replicas=1")
+        ledger = tmp_path / "ledger"
+        stored = [client.enqueue("pause", n, 0.05) for n in range(100)]
+        until(lambda: len(read(ledger)) > 10)
+        watched.primary.kill()
+        until(lambda: watched.replica.client().info("replication")["role"] == "master")
+        back_at = time.time()
+        until(lambda: any(run.start > back_at for runs in read(ledger).values() for run in runs))
+        watched.primary.start_as_replica_of(watched.replica)
+
+        def acknowledged() -> str:
+            try:
+                return client.enqueue("quick", 1)
+            except RedisError:
+                return ""
+
+        stored.append(until(acknowledged))
+        until(lambda: set(read(ledger)) >= set(stored), 60)
+        with watched.replica.client() as db:
+            until(lambda: not db.exists("queue:default", "sidelamb:leases", "retry", "schedule"), 60)
+        assert overlapping(read(ledger)) == []
+        said = [line for line in (tmp_path / "poller").read_text().splitlines() if " WARNING " in line]
+        assert len(said) == 2
+        assert "trying again until it works" in said[0]
+        assert "works again, after" in said[1]
+        assert lines.troubles() == []
