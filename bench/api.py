@@ -1,7 +1,7 @@
 """The API on large sets: `python bench/api.py`.
 
-Fills a queue and the three sets with a million entries each, then times pages, steps of searches and summaries, and
-looks at how much this process's memory grows. Prints milliseconds.
+Fills a queue and three sets with a million entries each, then times pages, steps of searches and summaries, and
+looks at how much the memory of this process grows. Prints milliseconds.
 """
 
 from __future__ import annotations

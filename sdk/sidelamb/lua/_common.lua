@@ -4,6 +4,13 @@ local CHUNK = 2000 -- arguments a command: ElastiCache Serverless takes 3,999, L
 
 local function finite(n) return n ~= nil and n == n and n ~= math.huge and n ~= -math.huge end
 
+-- Returns an error reply if any of these arguments is no finite number.
+local function not_times(...)
+  for _, i in ipairs({ ... }) do
+    if not finite(tonumber(ARGV[i])) then return redis.error_reply('ERR argument ' .. i .. ' is not a finite time') end
+  end
+end
+
 -- A lease's job fields begin with their index; its others (capsule, poller, open, claim) do not.
 local function is_job(field)
   local b = string.byte(field, 1)

@@ -9,6 +9,7 @@
 
 local F = tonumber(ARGV[3])
 redis.call('SCARD', KEYS[1])
+redis.call('HLEN', KEYS[2])
 local signals = {}
 while #signals < 10 do
   local signal = redis.call('RPOP', KEYS[3])

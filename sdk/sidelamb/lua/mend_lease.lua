@@ -7,6 +7,8 @@
 -- A lease with jobs that `leases` does not know expires now, so that the next pass of the scheduler reaps it.
 -- KEEPS no job is removed: only a hash without jobs goes. REPEAT safe.
 
+local refused = not_times(2)
+if refused then return refused end
 local jobs, changed = 0, 0
 for _, field in ipairs(redis.call('HKEYS', KEYS[2])) do
   if is_job(field) then jobs = jobs + 1 end

@@ -10,6 +10,8 @@
 --       An entry whose queue is no list stays where it is.
 -- REPEAT safe, by bytes. OOM: the first write is a removal.
 
+local refused = not_times(1)
+if refused then return refused end
 local now, Q = tonumber(ARGV[1]), tonumber(ARGV[2])
 local first, usable = 3 + Q, { [3] = true }
 redis.call('SCARD', KEYS[2])

@@ -16,7 +16,7 @@ if not score or tonumber(score) > tonumber(ARGV[2]) then return -1 end
 if (redis.call('HGET', KEYS[2], 'claim') or '') ~= ARGV[3] then return -1 end
 redis.call('SCARD', KEYS[3])
 redis.call('ZCARD', KEYS[8])
-local refused = check(7)
+local refused = not_times(2, 5) or check(7)
 if refused then return refused end
 local moved = apply({}, 7, ARGV[4], ARGV[5], tonumber(ARGV[6]))
 close_if_empty(KEYS[2], KEYS[1], KEYS[3], ARGV[1])

@@ -16,7 +16,7 @@ redis.call('ZCARD', KEYS[1])
 redis.call('SCARD', KEYS[3])
 redis.call('ZCARD', KEYS[8])
 local D = tonumber(ARGV[6])
-local refused = check(7 + D)
+local refused = not_times(4) or check(7 + D)
 if refused then return refused end
 local done = {}
 for i = 1, D do done[i] = ARGV[6 + i] end

@@ -10,6 +10,8 @@
 -- KEEPS an entry moves only if its bytes are still there: of two people who move it at once one does.
 -- REPEAT safe, by bytes. OOM: the first write is a removal.
 
+local refused = not_times(1, 2)
+if refused then return refused end
 local Q = tonumber(ARGV[4])
 local first, seen, members, ats = 5 + Q, {}, {}, {}
 redis.call('ZCARD', KEYS[1])

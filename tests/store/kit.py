@@ -1,0 +1,182 @@
+"""A Redis of one's own, everything in it, and a call of every script on data made for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sidelamb.api.calls import Calls, Shift
+from sidelamb.state import State, StateStore
+from sidelamb.store import Call, Store, keep, to_dead, to_retry, to_schedule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import redis
+    from sidelamb.link import Link
+    from sidelamb.store import Held
+
+NOW = 1_795_405_727.5
+STORE = Store()
+API = Calls(STORE.keys)
+STATES = StateStore(STORE.keys)
+Make = "Callable[[Link], Call[Any]]"
+
+
+def job(n: int) -> bytes:
+    return b'{"jid":"%d"}' % n
+
+
+def contents(db: redis.Redis) -> dict[bytes, bytes]:
+    """Everything in Redis, as it would be dumped."""
+    return {key: db.dump(key) for key in db.keys("*")}
+
+
+def jobs_in(db: redis.Redis) -> list[bytes]:
+    """Every job's payload, wherever it lies, one for each copy."""
+    found: list[bytes] = []
+    for key in db.keys("*"):
+        kind = db.type(key)
+        if kind == b"list" and key.startswith((b"queue:", b"sidelamb:alone:")):
+            found += db.lrange(key, 0, -1)
+        elif kind == b"zset" and key in {b"schedule", b"retry", b"dead"}:
+            found += db.zrange(key, 0, -1)
+        elif kind == b"hash" and key.startswith(b"sidelamb:lease:"):
+            found += [v for f, v in db.hgetall(key).items() if f[:1].isdigit()]
+    return sorted(found)
+
+
+def leased(link: Link, count: int, *, claim: bool = True) -> Held:
+    link.run(STORE.enqueue([("default", job(n)) for n in range(count)]))
+    call = STORE.reserve(
+        ["c:1"], ["default"], capsule="c", poller="p", expires=NOW + 30, cap=9, most_jobs=count, most_bytes=10**6
+    )
+    link.run(call)
+    if claim:
+        link.run(STORE.claim("c:1", request_id="r1", now=NOW, deadline=NOW + 90))
+    return link.run(STORE.lease("c:1"))
+
+
+def _reserve(link: Link) -> Call[Any]:
+    link.run(STORE.enqueue([(q, job(n)) for n in range(5) for q in ("a", "b")]))
+    link.command("LPUSH", "sidelamb:alone:a", job(77))
+    return STORE.reserve(
+        ["c:1", "c:2", "c:3"], ["a", "b"], capsule="c", poller="p", expires=NOW, cap=9, most_jobs=2, most_bytes=999
+    )
+
+
+def _claim(link: Link) -> Call[Any]:
+    leased(link, 2, claim=False)
+    return STORE.claim("c:1", request_id="r1", now=NOW, deadline=NOW + 9)
+
+
+def _settle(link: Link) -> Call[Any]:
+    leased(link, 6)
+    moves = (
+        to_retry("1:default", NOW, b"r"),
+        to_dead("2:default", NOW, b"d"),
+        to_schedule("3:default", NOW),
+        keep("4:default"),
+        keep("5:default", alone=True),
+    )
+    return STORE.settle("c:1", "c", now=NOW, done=["0:default"], moves=moves, request_id="r1")
+
+
+def _release(link: Link) -> Call[Any]:
+    return STORE.release("c", [leased(link, 4, claim=False)])
+
+
+def _narrow(link: Link) -> Call[Any]:
+    return STORE.narrow(leased(link, 4), ("c:a", "c:b"), request_id="r1", poller="p", expires=NOW)
+
+
+def _reap(link: Link) -> Call[Any]:
+    held = leased(link, 3)
+    moves = [to_retry("0:default", NOW, b"r"), keep("1:default", alone=True), to_dead("2:default", NOW, b"d")]
+    return STORE.reap(held, "c", now=NOW + 90, moves=moves)
+
+
+def _sets(link: Link, name: str) -> None:
+    for n in range(4):
+        link.command("ZADD", name, NOW, f"m{n}")
+
+
+def _promote(link: Link) -> Call[Any]:
+    _sets(link, "schedule")
+    return STORE.promote("schedule", NOW, [(b"m0", b"n0", "a"), (b"m1", b"", None), (b"m2", b"n2", "b")])
+
+
+def _shift(link: Link) -> Call[Any]:
+    _sets(link, "retry")
+    shifts = [Shift(b"m0", b"n0", "a"), Shift(b"m1", dead=True), Shift(b"m2", at=NOW + 9), Shift(b"m3")]
+    return API.shift(b"retry", NOW, shifts)
+
+
+def _metrics(_: Link) -> Call[Any]:
+    return STORE.metrics({"a|p": 1}, {"j|1": 60}, {"h|1": (60, {0: 1})})
+
+
+def _cancel(link: Link) -> Call[Any]:
+    return STATES.cancel("j1", NOW)
+
+
+def _forget(link: Link) -> Call[Any]:
+    link.run(STATES.cancel("j1", NOW))
+    return STATES.forget(["j1"])
+
+
+def _lone_queue(link: Link) -> None:
+    link.command("LPUSH", "queue:a", job(1))
+
+
+def _mend_lease(link: Link) -> Call[Any]:
+    leased(link, 2)
+    link.command("ZREM", "sidelamb:leases", "c:1")
+    return API.mend_lease("c:1", "c", NOW)
+
+
+def _after(make: Callable[[Link], object], call: Call[Any]) -> Callable[[Link], Call[Any]]:
+    def made(link: Link) -> Call[Any]:
+        make(link)
+        return call
+
+    return made
+
+
+CASES: dict[str, Callable[[Link], Call[Any]]] = {
+    "beat": lambda _: STORE.beat("me", 60, {"info": "{}"}, {"w": b"{}"}),
+    "cancel": _cancel,
+    "cancelled": lambda _: STATES.cancelled(["a", "b"]),
+    "checkpoint": lambda _: STATES.checkpoint("j1", State(executions=1)),
+    "claim": _claim,
+    "clear": _after(_lone_queue, API.clear("a")),
+    "deploy": lambda _: STORE.mark_deploy("v1", NOW),
+    "due": _after(lambda link: _sets(link, "retry"), STORE.due("retry", NOW)),
+    "enqueue": lambda _: STORE.enqueue([("a", job(1)), ("b", job(2))]),
+    "forget": _forget,
+    "lease": lambda link: STORE.lease(leased(link, 2).lease),
+    "look": _after(_lone_queue, STORE.look(["a", "b"])),
+    "mend_lease": _mend_lease,
+    "mend_queue": _after(_lone_queue, API.mend_queue("a")),
+    "mend_score": _after(
+        lambda link: link.command("ZADD", "retry", "inf", "m"), API.mend_score(b"retry", b"m", NOW)
+    ),
+    "mend_twin": _after(
+        lambda link: [link.command("LPUSH", f"queue:{q}", "m") for q in "ab"],
+        API.mend_twin((b"queue:a", b"m"), (b"queue:b", b"m")),
+    ),
+    "metrics": _metrics,
+    "narrow": _narrow,
+    "pause": lambda _: API.pause("a", paused=True),
+    "payloads": lambda link: STORE.payloads(leased(link, 2).lease, ["0:default"]),
+    "promote": _promote,
+    "read": _after(_lone_queue, API.read((b"queue:a", "LLEN"), (b"retry", "ZCARD"))),
+    "reap": _reap,
+    "release": _release,
+    "reserve": _reserve,
+    "schedule": lambda _: STORE.schedule([(NOW, job(1))]),
+    "settle": _settle,
+    "shift": _shift,
+    "signal": _after(lambda link: link.command("SADD", "processes", "me"), API.signal("me", "TSTP")),
+    "state": lambda _: STATES.read("j1"),
+    "unqueue": _after(_lone_queue, API.unqueue(b"queue:a", [job(1)])),
+}
