@@ -10,6 +10,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 HELP = """
 Background jobs for Python apps, executed by AWS Lambda.
 
-[bold]Start here[/], in a folder with a jobs.py:
+[bold]Start here[/], in a folder with a jobs.py, or one that `sidelamb init` has filled:
 
     sidelamb dev                         the whole system on this machine
     sidelamb enqueue jobs.resize 12      give it a job
@@ -65,6 +66,38 @@ ArgsArgument = Annotated[
     typer.Argument(metavar="[ARGS]...", help="Its arguments: JSON where they parse as JSON, else text."),
 ]
 KwOption = Annotated[list[str] | None, typer.Option("--kw", metavar="NAME=VALUE", help="A keyword argument.")]
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Default: this one.")] = Path(),
+    name: Annotated[str, typer.Option("--name", help="Of the stack. Default: the folder's.")] = "",
+    upgrade: Annotated[  # noqa: FBT002
+        bool, typer.Option("--upgrade", help="Renew template.yaml, and keep the sections that are yours.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False,  # noqa: FBT002
+) -> None:
+    """Make a folder an app that `sam build && sam deploy --guided` puts on AWS.
+
+    Writes template.yaml, samconfig.toml, jobs.py and requirements.txt, and nothing over what is there. --upgrade
+    shows what would change and asks; without a terminal it changes nothing unless --yes is given.
+
+        sidelamb init
+        sidelamb init shop --name shop-jobs
+        sidelamb init --upgrade
+    """
+    from sidelamb_local.init_command import make, renew  # noqa: PLC0415
+
+    ask = sys.stdin.isatty() and not yes
+    if upgrade:
+        renew(folder, say=typer.echo, agreed=lambda: yes or (ask and typer.confirm("Write this?")))
+        return
+    make(
+        folder,
+        name,
+        say=typer.echo,
+        ask=(lambda default: typer.prompt("Name of the stack", default)) if ask else None,
+    )
 
 
 @app.command()
