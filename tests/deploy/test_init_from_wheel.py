@@ -133,3 +133,15 @@ def test_sam_builds_what_was_written_unchanged(app, sam, dist):
     libraries = list((built / "WorkerFunction").rglob("*.so"))
     assert libraries
     assert all("aarch64" in library.name for library in libraries)
+
+
+@pytest.mark.parametrize("name", ["VideoFunction", "ModelFunction"])
+def test_the_functions_of_the_deploy_page_fit_into_the_template(name, app, sam, tmp_path):
+    page = (ROOT / "docs" / "deploy.md").read_text()
+    [block] = [text.split("```")[0] for text in page.split("```yaml\n")[1:] if text.lstrip().startswith(name)]
+    mark = "  # --- yours: resources\n"
+    text = (app / "template.yaml").read_text()
+    assert mark in text
+    (tmp_path / "template.yaml").write_text(text.replace(mark, mark + block))
+    env = clean(AWS_DEFAULT_REGION="us-east-1", SAM_CLI_TELEMETRY="0")
+    assert "is a valid SAM Template" in run(sam, "validate", "--lint", cwd=tmp_path, env=env)
