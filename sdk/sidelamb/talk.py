@@ -69,7 +69,11 @@ def ask(command: Command, route: Route, address: str) -> Steps[Any]:
     Raises:
         RedisUnreachable, RedisRefused, RedisUncertain: as `carry`.
     """
-    (reply,) = yield from route.tell(_key_of(command), (command,))
+    key = _key_of(command)
+    if key is not None and command[0] in {b"SCAN", "SCAN"}:  # no node says that it is the wrong one to scan
+        yield from route.tell(key, ((b"EXISTS", key),))
+        key = None
+    (reply,) = yield from route.tell(key, (command,))
     if isinstance(reply, Exception):
         raise refused(reply, address)
     return reply
@@ -92,7 +96,5 @@ def _told(call: Call[T], route: Route, address: str, wait: int, *, by_digest: bo
 
 def _key_of(command: Command) -> bytes | None:
     """Return the key of a plain command, as far as it matters: in a cluster, keys have a hash tag."""
-    first = command[1] if len(command) > 1 else b""
-    if isinstance(first, str):
-        first = first.encode()
-    return first if isinstance(first, bytes) and b"{" in first else None
+    texts = (part.encode() if isinstance(part, str) else part for part in command[1:])
+    return next((text for text in texts if isinstance(text, bytes) and b"{" in text), None)

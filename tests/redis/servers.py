@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
@@ -14,6 +15,7 @@ import pytest
 
 import redis
 from sidelamb.link import Link
+from sidelamb_local import launch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,6 +70,8 @@ class Server:
             argv += [str(file), "--sentinel"]
         for name, value in self._options.items():
             argv += [f"--{name.replace('_', '-')}", str(value)]
+        # The kernel's tie is to the starting thread, and only the main one lives as long as the server should.
+        argv = launch.tied(*argv) if threading.current_thread() is threading.main_thread() else argv
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(argv, stdout=log, stderr=log)
         if wait:
@@ -141,6 +145,14 @@ class Cluster:
         return self.nodes[self._primaries - 1].url
 
     def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _start(self) -> None:
         for node in self.nodes:
             node.start()
         each = 16384 // self._primaries
@@ -159,7 +171,6 @@ class Cluster:
             until(lambda r=replica: r.say("CLUSTER", "REPLICATE", me))
             until(lambda r=replica: r.client().info("replication")["master_link_status"] == "up")
         until(lambda: all(self._is_ok(node) for node in self.nodes))
-        return self
 
     def __exit__(self, *_: object) -> None:
         for node in self.nodes:
@@ -209,13 +220,20 @@ class Watched:
         self.url = f"redis+sentinel://{HOST}:{self.sentinel.port}/mymaster"
 
     def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _start(self) -> None:
         self.primary.start()
         self.replica.start()
         until(lambda: self.replica.client().info("replication")["master_link_status"] == "up")
         self.sentinel.start()
         until(lambda: self._seen()["num-slaves"] == "1")
         until(self._sees_replica)
-        return self
 
     def __exit__(self, *_: object) -> None:
         for server in (self.sentinel, self.replica, self.primary):

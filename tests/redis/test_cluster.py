@@ -200,3 +200,17 @@ async def test_two_namespaces_on_one_link_each_go_their_way(three_nodes: Cluster
     )
     assert before == after, "once learned, a slot's place is known"
     link.close()
+
+
+def test_a_scan_goes_where_the_keys_are(three_nodes: Cluster) -> None:
+    for namespace in NAMESPACES:
+        Client(three_nodes.url, namespace=namespace).enqueue("work", 1)
+        link = Link(three_nodes.url)
+        found, cursor = [], b"0"
+        while True:
+            cursor, keys = link.command(b"SCAN", cursor, b"MATCH", f"{namespace}:*".encode(), b"COUNT", 100)
+            found += keys
+            if cursor == b"0":
+                break
+        assert sorted(found) == [f"{namespace}:{name}".encode() for name in ("queue:default", "queues")]
+        link.close()
