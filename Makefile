@@ -1,4 +1,5 @@
 # make demo    install into .venv and watch real jobs run, from app to Redis to Lambda and back
+# make faults  ten fires of 10,000 jobs each: every part killed, stopped and cut off, and what came of it (15 minutes)
 # make test    install into .venv and check everything: style, types, arrows, tests against the built wheel
 
 PYTHON ?= python3
@@ -6,13 +7,16 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PHOTOS ?=
 
-.PHONY: demo test lint clean
+.PHONY: demo test faults lint clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/photos/demo.py $(if $(PHOTOS),--photos "$(PHOTOS)")
 
 test: $(VENV)/.test
 	$(BIN)/python -m tests.run
+
+faults: $(VENV)/.test
+	$(BIN)/python -m tests.faults $(if $(JSON),--json "$(JSON)")
 
 lint: $(VENV)/.test
 	$(BIN)/python -m tests.run --lint

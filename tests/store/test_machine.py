@@ -6,18 +6,30 @@ lost and calls arrive twice; claims, settlements and reaps come late.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import math
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
 
 import redis
+from sidelamb import scripts
 from sidelamb.api.calls import Calls, Shift
+from sidelamb.errors import RedisError
 from sidelamb.link import Link
 from sidelamb.store import Held, Store, keep, to_dead, to_retry, to_schedule
 from sidelamb_local.redis_server import RedisServer
@@ -357,17 +369,50 @@ def machine_redis(tmp_path_factory: pytest.TempPathFactory):
         yield server
 
 
-def test_any_interleaving_keeps_the_promise(machine_redis: RedisServer) -> None:
-    Machine.url = machine_redis.url
-    from hypothesis.stateful import run_state_machine_as_test
-
+def walk(url: str, examples: int, *, shrink: bool = True) -> None:
+    """Walk the ownership table at random, and fail if anything does not hold."""
+    Machine.url = url
+    phases = tuple(Phase) if shrink else (Phase.generate,)
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=60,
+            max_examples=examples,
             stateful_step_count=40,
             deadline=None,
             derandomize=True,
-            suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
+            database=None,
+            phases=phases,
+            suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+def test_any_interleaving_keeps_the_promise(machine_redis: RedisServer) -> None:
+    walk(machine_redis.url, 60)
+
+
+MUTANTS = {
+    "settle without check": ("settle", "if ARGV[2] ~= '' and claim and", "if false and"),
+    "reap early": ("reap", "tonumber(score) > tonumber(ARGV[2])", "false"),
+    "release twice": ("release", "if redis.call('HEXISTS', key, 'open') == 1 then", "if true then"),
+    "no claim": ("claim", "if claim then return", "if false then return"),
+    "promote without check": ("promote", "if scores[j] and", "if"),
+}
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_the_walk_finds_each_fault_that_is_put_into_the_code(machine_redis, monkeypatch, mutant) -> None:
+    name, old, new = MUTANTS[mutant]
+    load = scripts.load
+
+    def mutated(script: str) -> scripts.Script:
+        made = load(script)
+        if script != name:
+            return made
+        assert old in made.text.decode(), "the code has changed, and the mutant must too"
+        text = made.text.decode().replace(old, new).encode()
+        return scripts.Script(script, text, hashlib.sha1(text, usedforsecurity=False).hexdigest().encode())
+
+    monkeypatch.setattr(scripts, "load", mutated)
+    with pytest.raises((AssertionError, KeyError, ExceptionGroup, RedisError)):
+        walk(machine_redis.url, 1_000, shrink=False)

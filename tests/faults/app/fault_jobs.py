@@ -1,0 +1,88 @@
+"""Jobs that note in SQLite when they start and end, by a clock that all processes of the machine share."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sqlite3
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sidelamb import current_job, job
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_db: sqlite3.Connection | None = None
+
+
+def note(mark: str) -> None:
+    """Write one row; returns when it is stored."""
+    global _db  # noqa: PLW0603 - one connection for a sandbox's life
+    if _db is None:
+        _db = sqlite3.connect(os.environ["LEDGER"], timeout=20, isolation_level=None, check_same_thread=False)
+        _db.execute("PRAGMA synchronous=OFF")
+    row = (current_job().jid, mark, time.monotonic(), os.getpid())
+    _db.execute("INSERT INTO runs VALUES (?, ?, ?, ?)", row)
+
+
+@contextlib.contextmanager
+def noted() -> Iterator[None]:
+    """Note the start of a run and its end: E for a good one, F for one that an exception or the worker ended."""
+    note("S")
+    try:
+        yield
+    except BaseException:
+        note("F")
+        raise
+    note("E")
+
+
+@job(name="quick")
+def quick(n: int) -> None:
+    """Start and end."""
+    with noted():
+        pass
+
+
+@job(name="slow")
+def slow(n: int) -> None:
+    """Take a third of a second."""
+    with noted():
+        time.sleep(0.3)
+
+
+@job(name="later")
+async def later(n: int) -> None:
+    """Take a while on the loop."""
+    with noted():
+        await asyncio.sleep(0.1)
+
+
+@job(name="failing", max_retries=5, backoff=lambda attempt, error: 0.5)
+def failing(n: int) -> None:
+    """Fail twice, then succeed."""
+    with noted():
+        if current_job().attempt < 3:
+            raise ValueError("as it should")
+
+
+@job(name="crashing")
+def crashing(n: int, marks: str) -> None:
+    """End the sandbox on the first run."""
+    with noted():
+        mark = Path(marks) / current_job().jid
+        if not mark.exists():
+            mark.touch()
+            os._exit(7)
+
+
+@job(name="walk")
+def walk(n: int, *, cursor: int | None = None) -> Iterator[int]:
+    """Go through some items."""
+    with noted():
+        for item in range(cursor or 0, 20):
+            time.sleep(0.01)
+            yield item + 1

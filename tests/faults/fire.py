@@ -1,0 +1,238 @@
+"""The system under fire: a load, a nemesis, and a verdict.
+
+python -m tests.faults                 ten seeds, 10,000 jobs each
+python -m tests.faults --mutant "reap early"
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import threading
+import time
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import orjson
+
+import redis
+from sidelamb import Client
+from sidelamb.errors import RedisError, RedisUncertain
+from sidelamb_local.redis_server import RedisServer
+from sidelamb_local.stack import Stack
+from tests.faults.nemesis import Nemesis, plan
+from tests.faults.verdict import runs_of, verdict
+from tests.handlers.proxy import Proxy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["Result", "fire"]
+
+APP = Path(__file__).parent / "app"
+HURRY = Path(__file__).parent / "hurry"
+MIX = {"quick": 80, "slow": 4, "later": 6, "failing": 4, "crashing": 0.3, "walk": 2, "scheduled": 3.7}
+"""Shares of the kinds of jobs, in percent."""
+SANDBOXES = 4
+FAULT_S = 3.0
+"""A fault and the pause after it last about so long: the load is spread over all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a fire came to."""
+
+    seed: int
+    jobs: int
+    finished: int
+    elsewhere: int
+    """Accepted and not finished: they are in one place in Redis."""
+    ran_twice: int
+    uncertain: int
+    refused: int
+    faults: Counter[str]
+    recovered_s: float
+    """From the end of the last fault until all was at rest."""
+    wrong: list[str]
+
+
+def fire(
+    folder: Path,
+    seed: int,
+    *,
+    jobs: int,
+    faults: int,
+    say: Callable[[str], None] = lambda _: None,
+    progress: Callable[[int, int], None] = lambda _done, _whole: None,
+) -> Result:
+    """Run `jobs` jobs through a system that a nemesis does `faults` faults to.
+
+    Args:
+        folder: an empty one.
+        seed: tells the faults and the jobs.
+        jobs: how many are enqueued.
+        faults: how many faults there are.
+        say: told of each fault.
+        progress: told how many jobs of all were finished.
+    """
+    ledger, marks = folder / "ledger.sqlite", folder / "marks"
+    marks.mkdir(parents=True)
+    rows = sqlite3.connect(ledger, isolation_level=None, check_same_thread=False)
+    rows.execute("PRAGMA journal_mode=WAL")
+    rows.execute("CREATE TABLE runs (jid TEXT, mark TEXT, at REAL, pid INTEGER)")
+    env = {"LEDGER": str(ledger), "FAULTS_HURRY": "1"}
+    was = os.environ.get("PYTHONPATH", "")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HURRY), was]))
+    try:
+        with RedisServer(folder / "redis") as server:
+            with redis.Redis.from_url(server.url) as db:
+                db.config_set("appendonly", "yes")
+                db.config_set("appendfsync", "always")
+                db.config_rewrite() if db.info("server").get("config_file") else None
+            proxy = Proxy(server.url)
+            stack = Stack(APP, redis_url=proxy.url, concurrency=SANDBOXES, env=env, data_dir=folder / "data")
+            with stack, _Deaths(rows) as deaths:
+                nemesis = Nemesis(stack, server, proxy, say)
+                load = _Load(server.url, proxy.url, marks, seed, jobs, faults * FAULT_S)
+                steps = plan(seed, faults)
+                harm = threading.Thread(target=nemesis.run, args=(steps, seed))
+                load.start()
+                harm.start()
+                while harm.is_alive():
+                    harm.join(0.5)
+                    progress(_finished(rows), jobs)
+                load.join()
+                over = time.monotonic()
+                _rest(server.url, lambda: progress(_finished(rows), jobs))
+                recovered = time.monotonic() - over
+                until = time.monotonic()
+            proxy.close()
+            runs = runs_of(rows.execute("SELECT * FROM runs").fetchall(), deaths.at, until)
+            places = _places(server.url)
+    finally:
+        os.environ["PYTHONPATH"] = was
+        rows.close()
+    accepted = load.accepted + [jid for jid in load.uncertain if jid in runs or jid in places]
+    done = {jid for jid in accepted if any(r.end is not None and not r.failed for r in runs.get(jid, ()))}
+    return Result(
+        seed,
+        len(accepted),
+        len(done),
+        len(accepted) - len(done),
+        sum(sum(not run.failed for run in each) > 1 for each in runs.values()),
+        len(load.uncertain),
+        load.refused,
+        Counter(kind for kind, _ in steps),
+        recovered,
+        verdict(accepted, runs, places, nemesis.windows),
+    )
+
+
+class _Load(threading.Thread):
+    """Enqueues a mix of jobs, through what the nemesis breaks, and knows what was accepted."""
+
+    def __init__(self, url: str, proxied: str, marks: Path, seed: int, jobs: int, lasts_s: float) -> None:
+        super().__init__(daemon=True)
+        self._client = Client(proxied)
+        self._marks, self._jobs, self._every_s = marks, jobs, lasts_s / jobs
+        self._draw = random.Random(seed)
+        self.accepted: list[str] = []
+        self.uncertain: list[str] = []
+        self.refused = 0
+
+    def run(self) -> None:
+        """Enqueue everything; what Redis certainly did not store is enqueued again."""
+        kinds = self._draw.choices(list(MIX), list(MIX.values()), k=self._jobs)
+        began = time.monotonic()
+        for n, kind in enumerate(kinds):
+            time.sleep(max(0.0, began + n * self._every_s - time.monotonic()))
+            while True:
+                try:
+                    self.accepted.append(self._enqueue(kind, n))
+                except RedisUncertain as error:
+                    self.uncertain += error.jids
+                except RedisError:
+                    self.refused += 1
+                    time.sleep(0.05)
+                    continue
+                break
+
+    def _enqueue(self, kind: str, n: int) -> str:
+        if kind == "scheduled":
+            return self._client.enqueue_in(self._draw.uniform(0, 8), "quick", n)
+        return self._client.enqueue(kind, n, *([str(self._marks)] if kind == "crashing" else []))
+
+
+class _Deaths(threading.Thread):
+    """Notes when a process that ran jobs is seen gone."""
+
+    def __init__(self, rows: sqlite3.Connection) -> None:
+        super().__init__(daemon=True)
+        self._rows = rows
+        self._over = threading.Event()
+        self.at: dict[int, float] = {}
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self.join()
+
+    def run(self) -> None:
+        """Look often at the processes that are in the ledger."""
+        known: set[int] = set()
+        looked = 0.0
+        while not self._over.wait(0.02):
+            if time.monotonic() - looked > 0.3:
+                known |= {pid for (pid,) in self._rows.execute("SELECT DISTINCT pid FROM runs")}
+                looked = time.monotonic()
+            for pid in known - set(self.at):
+                if not _alive(pid):
+                    self.at[pid] = time.monotonic()
+
+
+def _alive(pid: int) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in {"Z", "X"}
+
+
+def _finished(rows: sqlite3.Connection) -> int:
+    return int(rows.execute("SELECT count(DISTINCT jid) FROM runs WHERE mark = 'E'").fetchone()[0])
+
+
+def _rest(url: str, look: Callable[[], None], within_s: float = 120.0) -> None:
+    """Wait until nothing waits, runs, or falls due any more."""
+    until = time.monotonic() + within_s
+    with redis.Redis.from_url(url) as db:
+        while time.monotonic() < until:
+            look()
+            busy = db.exists("sidelamb:leases", "schedule", "retry")
+            if not busy and not any(db.llen(key) for key in db.keys("*queue:*") + db.keys("sidelamb:alone:*")):
+                return
+            time.sleep(0.2)
+
+
+def _places(url: str) -> dict[str, list[str]]:
+    """Return where each job is that is in Redis."""
+    found: dict[str, list[str]] = defaultdict(list)
+    with redis.Redis.from_url(url) as db:
+        for key, raw in _payloads(db):
+            found[orjson.loads(raw)["jid"]].append(key)
+    return found
+
+
+def _payloads(db: redis.Redis) -> Iterator[tuple[str, Any]]:
+    for key in (*db.keys("queue:*"), *db.keys("sidelamb:alone:*")):
+        yield from ((key.decode(), raw) for raw in db.lrange(key, 0, -1))
+    for name in ("schedule", "retry", "dead"):
+        yield from ((name, raw) for raw in db.zrange(name, 0, -1))
+    for key in db.keys("sidelamb:lease:*"):
+        yield from ((key.decode(), raw) for field, raw in db.hgetall(key).items() if field[:1].isdigit())

@@ -1,0 +1,160 @@
+"""Does harm to a running system, by a plan that its seed tells."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import threading
+import time
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING
+
+import redis
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sidelamb_local.redis_server import RedisServer
+    from sidelamb_local.stack import Stack
+    from tests.handlers.proxy import Proxy
+
+__all__ = ["KINDS", "Nemesis", "plan"]
+
+KINDS = (
+    "kill the poller",
+    "kill sandboxes",
+    "kill the scheduler",
+    "restart Redis",
+    "stop a sandbox",
+    "stop the poller",
+    "cut connections",
+    "drop replies",
+    "delay replies",
+    "half-open connections",
+    "fill Redis",
+    "throttle",
+)
+LEASE_S = 12.0
+"""Longer than a lease of the hurried system lives."""
+
+
+def plan(seed: int, faults: int) -> list[tuple[str, float]]:
+    """Return (fault, seconds until the next), each kind once before any comes twice."""
+    draw = random.Random(seed)
+    kinds: list[str] = []
+    while len(kinds) < faults:
+        kinds += draw.sample(KINDS, len(KINDS))
+    return [(kind, draw.uniform(0.5, 2.0)) for kind in kinds[:faults]]
+
+
+class Nemesis:
+    """Carries out a plan.
+
+    Args:
+        stack: the system.
+        server: its Redis.
+        proxy: what all of it talks to Redis through.
+        say: told of each fault.
+    """
+
+    def __init__(self, stack: Stack, server: RedisServer, proxy: Proxy, say: Callable[[str], None]) -> None:
+        self._stack, self._server, self._proxy, self._say = stack, server, proxy, say
+        self.windows: list[tuple[float, float]] = []
+        """From when to when each fault lasted, by the monotonic clock."""
+
+    def run(self, steps: list[tuple[str, float]], seed: int) -> None:
+        """Do all the harm, one fault after the other; everything works again when this returns."""
+        draw = random.Random(seed)
+        for kind, pause in steps:
+            self._say(kind)
+            began = time.monotonic()
+            self._do(kind, draw)
+            self.windows.append((began, time.monotonic()))
+            time.sleep(pause)
+
+    def _do(self, kind: str, draw: random.Random) -> None:  # noqa: PLR0912 - a case for each fault
+        match kind:
+            case "kill the poller":
+                self._stack.kill_poller()
+                time.sleep(draw.uniform(0.1, 1.5))
+                self._stack.restart_poller()
+            case "kill sandboxes":
+                for pid in sandboxes(self._stack.worker_function):
+                    _signal(pid, signal.SIGKILL)
+            case "kill the scheduler":
+                for pid in sandboxes(self._stack.scheduler_function):
+                    _signal(pid, signal.SIGKILL)
+            case "restart Redis":
+                self._server.kill()
+                time.sleep(draw.uniform(0.1, 2.0))
+                self._server.start()
+            case "stop a sandbox":
+                for pid in sandboxes(self._stack.worker_function)[:1]:
+                    _stopped(pid, LEASE_S)
+            case "stop the poller":
+                if self._stack.poller_pid:
+                    _stopped(self._stack.poller_pid, LEASE_S)
+            case "cut connections":
+                self._proxy.cut()
+                time.sleep(draw.uniform(0.0, 1.0))
+                self._proxy.mend()
+            case "drop replies":
+                self._proxy.hush()
+                time.sleep(draw.uniform(0.5, 3.0))
+                self._proxy.mend()
+            case "delay replies":
+                self._proxy.delay_s = 0.3
+                time.sleep(2.0)
+                self._proxy.delay_s = 0.0
+            case "half-open connections":
+                self._proxy.freeze()
+                time.sleep(draw.uniform(0.5, 3.0))
+            case "fill Redis":
+                with redis.Redis.from_url(self._server.url) as db:
+                    db.config_set("maxmemory", 1)
+                    time.sleep(2.0)
+                    db.config_set("maxmemory", 0)
+            case "throttle":
+                self._crowd(2.0)
+
+    def _crowd(self, seconds: float) -> None:
+        """Take the function's concurrency away from the poller, with events that name no lease."""
+        until = time.monotonic() + seconds
+        url = f"{self._stack.endpoint_url}/2015-03-31/functions/{self._stack.worker_function}/invocations"
+
+        def ask() -> None:
+            while time.monotonic() < until:
+                with contextlib.suppress(OSError, urllib.error.URLError):
+                    urllib.request.urlopen(urllib.request.Request(url, b"{}", method="POST"), timeout=5).read()
+
+        threads = [threading.Thread(target=ask, daemon=True) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(10)
+
+
+def sandboxes(function: str) -> list[int]:
+    """Return the process ids of a function's sandboxes."""
+    found = []
+    for name in os.listdir("/proc"):  # noqa: PTH208
+        if name.isdigit():
+            with contextlib.suppress(OSError):
+                environ = open(f"/proc/{name}/environ", "rb").read()  # noqa: SIM115, PTH123 - a process may go
+                if f"AWS_LAMBDA_FUNCTION_NAME={function}\0".encode() in environ + b"\0":
+                    found.append(int(name))
+    return sorted(found)
+
+
+def _signal(pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _stopped(pid: int, seconds: float) -> None:
+    _signal(pid, signal.SIGSTOP)
+    time.sleep(seconds)
+    _signal(pid, signal.SIGCONT)

@@ -1,0 +1,99 @@
+"""The short form of the fires: every kind of fault once, and the promise holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sidelamb import Client
+from sidelamb.errors import RedisUncertain
+from sidelamb.link import Link
+from sidelamb.store import Store
+from tests.faults.fire import fire
+from tests.faults.nemesis import KINDS, plan
+from tests.faults.verdict import Run, runs_of, verdict
+from tests.handlers.proxy import Proxy
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds processes in /proc")
+def test_under_every_fault_no_job_is_lost_or_runs_beside_itself(tmp_path, capsys):
+    result = fire(tmp_path / "fire", 1, jobs=1_500, faults=len(KINDS))
+    with capsys.disabled():
+        print(
+            f"\nseed 1: {result.jobs:,} jobs, {result.finished:,} finished, {result.ran_twice} ran twice, "
+            f"{result.uncertain} enqueues uncertain, at rest {result.recovered_s:.1f} s after the last fault"
+        )
+    assert result.wrong == []
+    assert result.finished + result.elsewhere == result.jobs
+
+
+def test_a_plan_has_every_fault_once_before_any_comes_twice_and_its_seed_tells_it():
+    steps = plan(7, 30)
+    assert steps == plan(7, 30) != plan(8, 30)
+    assert {kind for kind, _ in steps[: len(KINDS)]} == set(KINDS)
+
+
+def test_an_enqueue_that_were_sent_again_would_be_found(redis_url, db, monkeypatch):
+    """The promise's one-send rule, and what the fault costs that it prevents."""
+    proxy = Proxy(redis_url)
+    try:
+        for resend, copies in ((False, 1), (True, 2)):
+            db.flushall()
+            if resend:
+                make = Store.enqueue
+                monkeypatch.setattr(Store, "enqueue", lambda self, jobs: _repeatable(make(self, jobs)))  # noqa: B023
+            client = Client(proxy.url)
+            client.link = Link(proxy.url, socket_timeout=0.3)
+            client.enqueue("warm", 1)
+            db.delete("queue:default")
+            proxy.delay_s = 0.6  # the reply comes after the client has given up
+            with pytest.raises(RedisUncertain):
+                client.enqueue("quick", 1)
+            proxy.delay_s = 0.0
+            assert db.llen("queue:default") == copies
+    finally:
+        proxy.close()
+
+
+def _repeatable(call):
+    import dataclasses
+
+    return dataclasses.replace(call, repeatable=True)
+
+
+class TestVerdict:
+    def run(self, start: float, end: float | None, *, failed: bool = False, died: float = 1e9) -> Run:
+        return Run(start, end, failed, 1, died if end is None else end, died)
+
+    def test_a_job_that_is_finished_or_in_one_place_is_well(self):
+        runs = {"a": [self.run(1, 2)]}
+        assert verdict(["a", "b"], runs, {"b": ["retry"]}, []) == []
+
+    def test_a_job_that_is_nowhere_is_lost(self):
+        assert "lost" in verdict(["a"], {}, {}, [])[0]
+
+    def test_a_job_in_two_places_is_named_with_them(self):
+        assert "retry, dead" in verdict(["a"], {}, {"a": ["retry", "dead"]}, [])[0]
+
+    def test_a_job_that_was_settled_must_not_start_again(self):
+        runs = {"a": [self.run(1, 2), self.run(9, 10)]}
+        assert "started again" in verdict(["a"], runs, {}, [(20, 30)])[0]
+
+    @pytest.mark.parametrize("window", [(2.5, 3.0), (1.0, 2.5)])
+    def test_unless_a_fault_may_have_kept_it_from_being_settled(self, window):
+        assert verdict(["a"], {"a": [self.run(1, 2), self.run(9, 10)]}, {}, [window]) == []
+
+    def test_or_its_sandbox_died(self):
+        assert verdict(["a"], {"a": [self.run(1, 2, died=2.1), self.run(9, 10)]}, {}, []) == []
+
+    def test_after_a_failure_it_may(self):
+        assert verdict(["a"], {"a": [self.run(1, 2, failed=True), self.run(9, 10)]}, {}, []) == []
+
+    def test_a_run_beside_itself_is_found(self):
+        runs = {"a": [self.run(1, None, died=9), self.run(5, 6)]}
+        assert "before its run in process 1 was over" in verdict(["a"], runs, {}, [(0, 10)])[0]
+
+    def test_a_run_without_an_end_lasts_until_its_process_is_dead(self):
+        runs = runs_of([("a", "S", 1.0, 7), ("a", "S", 4.0, 8), ("a", "E", 5.0, 8)], {7: 3.0}, 100.0)
+        assert [(r.end, r.gone) for r in runs["a"]] == [(None, 3.0), (5.0, 5.0)]
