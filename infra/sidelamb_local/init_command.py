@@ -112,7 +112,7 @@ def plan(folder: Path, stack: str) -> Plan:
     _check(stack)
     texts = files(stack)
     there = [name for name in texts if (folder / name).exists()]
-    taken = [name for name in there if name in {TEMPLATE, SAMCONFIG}]
+    taken = [name for name in (TEMPLATE, "template.yml", SAMCONFIG) if (folder / name).exists()]
     if taken:
         raise LocalStackError(
             f"{folder} has {' and '.join(taken)} already, so nothing was written; "

@@ -113,7 +113,7 @@ def test_on_a_terminal_it_asks_for_the_name_and_for_nothing_else(folder):
 # --- a folder with something in it ---
 
 
-@pytest.mark.parametrize("name", ["template.yaml", "samconfig.toml"])
+@pytest.mark.parametrize("name", ["template.yaml", "template.yml", "samconfig.toml"])
 def test_a_folder_that_is_set_up_is_left_alone(init, folder, name):
     (folder / name).write_text("mine")
     assert f"has {name} already, so nothing was written" in refused(init())
@@ -177,3 +177,10 @@ def test_an_upgrade_that_would_lose_something_is_refused(init, mine):
 
 def test_an_upgrade_without_a_template_is_one_line(init):
     assert "`sidelamb init` writes one" in refused(init("--upgrade"))
+
+
+@pytest.mark.parametrize("command", ["init", "cost", "doctor"])
+def test_help_has_examples(folder, command):
+    argv = [sys.executable, "-m", "sidelamb_local.cli", command, "--help"]
+    said = subprocess.run(argv, cwd=folder, capture_output=True, text=True, timeout=30, check=True).stdout
+    assert said.partition("─")[0].count(f"sidelamb {command}") >= 3  # the usage, and two examples
