@@ -55,7 +55,7 @@ def test_python_runs_as_it_stands(text, tmp_path, redis_url):
     (tmp_path / "finished.txt").touch()
     (tmp_path / "block.py").write_text(text)
     ended = subprocess.run(
-        [sys.executable, "-W", "error", "block.py"],
+        [sys.executable, "-W", "error", "-c", "import block"],
         cwd=tmp_path,
         env={**os.environ, "SIDELAMB_REDIS_URL": redis_url},
         capture_output=True,
@@ -141,3 +141,14 @@ def test_the_variables_of_the_deploy_page_are_settings_of_a_poller(tmp_path, mon
     config = load_config(None, dict(re.findall(r"^export (\w+)=(.*)$", text, re.MULTILINE)))
     assert (config.scheduler, config.queues) == ("shop-scheduler:live", ("default", "mail"))
     assert config.capsules[0].function == "shop-worker:live"
+
+
+def test_what_the_page_of_the_bad_night_quotes_is_what_the_code_says():
+    page = (DOCS / "operate.md").read_text()
+    quoted = re.findall(r"log: `([^`]+)`", page) + re.findall(r"`([a-z][a-z ]+ (?:its sandbox|after))`", page)
+    assert len(quoted) >= 5
+    packages = [DOCS.parent / folder for folder in ("sdk/sidelamb", "handlers/sidelamb_handlers")]
+    code = "".join(file.read_text() for package in packages for file in package.rglob("*.py"))
+    assert [phrase for phrase in quoted if phrase not in code] == []
+    names = re.findall(r"`((?:Runtime|Sandbox)\.\w+|JobTimeout|UnknownJob|RedisUn\w+)`", page)
+    assert [name for name in names if name not in code] == []
