@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from sidelamb.current import running
 from sidelamb.errors import JobError
+from sidelamb.lenient import epoch_s, number, whole
 from sidelamb_handlers.decision import SUCCEEDED, Decision
 from sidelamb_handlers.iteration import Iteration
 from sidelamb_handlers.judge import Judge
-from sidelamb.lenient import epoch_s, number, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

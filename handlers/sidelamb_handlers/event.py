@@ -1,7 +1,8 @@
 """The event that carries jobs to a worker, and the answer that comes back.
 
 Payloads are embedded as the raw JSON that came off the queue: never decoded, never escaped into strings. Both
-forms carry a version; a poller and a worker one release apart understand each other.
+forms carry a version. A poller and a worker one version apart understand each other: a version only adds fields,
+which the reader may miss or find unknown, and what was needed before is still there.
 
 Pure: no I/O, no clock.
 """
@@ -95,17 +96,16 @@ def read_event(event: Any) -> Invocation:
     """
     if not isinstance(event, dict) or "sidelamb" not in event:
         raise BadEvent("this function runs jobs that a Sidelamb poller sends; this event is something else")
-    if event["sidelamb"] != VERSION:
-        raise BadEvent(
-            f"the event has format {event['sidelamb']!r}, this worker reads {VERSION}; deploy the worker first"
-        )
+    version = event["sidelamb"]
+    if type(version) is not int or abs(version - VERSION) > 1:
+        raise BadEvent(f"the event has format {version!r}, this worker reads {VERSION}; deploy the worker first")
     return Invocation(
         lease=event["lease"],
         capsule=event["capsule"],
         start_by=event["start_by"],
         deadline=event["deadline"],
-        threads=event["threads"],
-        detached=event["detached"],
+        threads=event.get("threads", 1),
+        detached=event.get("detached", False),
         fields=event["fields"],
         jobs=event["jobs"],
     )

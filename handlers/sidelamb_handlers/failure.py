@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sidelamb.errors import Malformed
+from sidelamb.lenient import epoch_s, number, whole
 from sidelamb.payload import decode
 from sidelamb_handlers.backtrace import compressed
 from sidelamb_handlers.decision import Decision, Outcome
-from sidelamb.lenient import epoch_s, number, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

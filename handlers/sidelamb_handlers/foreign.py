@@ -16,9 +16,9 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from sidelamb import settings
+from sidelamb.lenient import epoch_s
 from sidelamb.payload import DEFAULT_QUEUE, decode, edit, is_tidy
 from sidelamb_handlers.backtrace import compressed, is_compressed
-from sidelamb.lenient import epoch_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

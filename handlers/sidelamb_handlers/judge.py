@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 from sidelamb.control import Discard, JobTimeout, Kill, Retry, Snooze
 from sidelamb.errors import Malformed, SidelambError
 from sidelamb.hooks import call_hooks, death_hooks, error_hooks
+from sidelamb.lenient import number
 from sidelamb.payload import queue_of
 from sidelamb.wording import did_you_mean
 from sidelamb_handlers.decision import Decision, Outcome
 from sidelamb_handlers.failure import DEFAULT_RETRIES, Failure, message_of, on_failure
 from sidelamb_handlers.foreign import mended
-from sidelamb.lenient import number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -10,6 +10,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import redis
@@ -143,7 +144,7 @@ def sandboxes(function: str) -> list[int]:
     for name in os.listdir("/proc"):  # noqa: PTH208
         if name.isdigit():
             with contextlib.suppress(OSError):
-                environ = open(f"/proc/{name}/environ", "rb").read()  # noqa: SIM115, PTH123 - a process may go
+                environ = Path(f"/proc/{name}/environ").read_bytes()
                 if f"AWS_LAMBDA_FUNCTION_NAME={function}\0".encode() in environ + b"\0":
                     found.append(int(name))
     return sorted(found)

@@ -10,12 +10,13 @@ from sidelamb import server
 from sidelamb.job import Job
 from sidelamb.link import Link
 from sidelamb.registry import Registry
-from tests.handlers.kit import end_loop
+from tests.handlers.kit import end_loop, event_for, push, reserve
 from tests.handlers.proxy import Proxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    import redis
     from sidelamb_handlers.worker import Worker
 
 with pytest.MonkeyPatch.context() as _patch:  # both build what they need at import, as at a cold start
@@ -31,6 +32,19 @@ def link(redis_url: str) -> Iterator[Link]:
     link = Link(redis_url)
     yield link
     link.close()
+
+
+@pytest.fixture
+def leased(db: redis.Redis, link: Link) -> Callable[..., Any]:
+    """Puts payloads into a queue and takes them into a lease; returns its event."""
+
+    def take(*raws: bytes, lease: str = "c:1", queue: str = "default", **options: Any) -> Any:
+        push(db, *raws, queue=queue)
+        (held,) = reserve(link, lease, queues=(queue,), cap=1_000)
+        assert len(held.jobs) == len(raws)
+        return event_for(held, **options)
+
+    return take
 
 
 @pytest.fixture

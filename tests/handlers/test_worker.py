@@ -29,8 +29,6 @@ from tests.handlers.kit import (
     everything,
     payload,
     places,
-    push,
-    reserve,
     until,
     waiting,
 )
@@ -39,24 +37,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import redis
-
-    from sidelamb.link import Link
     from tests.handlers.proxy import Proxy
 
 LEASE = "sidelamb:lease:c:1"
-
-
-@pytest.fixture
-def leased(db: redis.Redis, link: Link) -> Callable[..., Any]:
-    """Puts payloads into a queue and takes them into a lease; returns its event."""
-
-    def take(*raws: bytes, lease: str = "c:1", queue: str = "default", **options: Any) -> Any:
-        push(db, *raws, queue=queue)
-        (held,) = reserve(link, lease, queues=(queue,), cap=1_000)
-        assert len(held.jobs) == len(raws)
-        return event_for(held, **options)
-
-    return take
 
 
 def quick(monkeypatch: pytest.MonkeyPatch, margin_s: float = 0.3, **constants: float) -> None:

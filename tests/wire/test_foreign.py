@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidelamb import Snooze, configure
+from sidelamb.lenient import epoch_s
 from sidelamb.payload import decode, encode, tidy
 from sidelamb_handlers.foreign import STAMPS, cleaned, mended, renewed
-from sidelamb.lenient import epoch_s
 from sidelamb_handlers.promotion import promotion
 from tests.handlers.kit import NOW, golden
 from tests.wire.foreign import FOREIGN, foreign, lines_of

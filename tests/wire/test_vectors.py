@@ -10,11 +10,11 @@ import pytest
 
 from sidelamb import Client, Malformed, mark_deploy
 from sidelamb.keys import Keys, source_of
+from sidelamb.lenient import epoch_s
 from sidelamb.payload import decode, tidy
 from sidelamb_handlers.decision import move
 from sidelamb_handlers.failure import Failure, killed_raw, on_failure
 from sidelamb_handlers.foreign import renewed
-from sidelamb.lenient import epoch_s
 from sidelamb_handlers.metrics import BUCKETS_MS, hash_keys, histogram_keys
 from sidelamb_handlers.promotion import promotion
 from tests.handlers.kit import everything
