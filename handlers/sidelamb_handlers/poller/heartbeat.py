@@ -2,6 +2,9 @@
 
 One entry in the busy list for each invocation: its first job, and how many it carries. The hash lives a minute
 and is renewed every ten seconds; signals are read at each beat.
+
+A container's health check sees the beats in the age of a file (SIDELAMB_ALIVE_FILE): an old one says that the
+loop stands still. Redis may be away meanwhile: a new process would not bring it back.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import resource
 import socket
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sidelamb.errors import Malformed, RedisError
@@ -81,6 +85,7 @@ class Heartbeat:
         """Beat for ever."""
         while True:
             await self.beat()
+            _show_life()
             await asyncio.sleep(EVERY_S)
 
     async def beat(self) -> None:
@@ -179,6 +184,19 @@ class Heartbeat:
                 if flight.invoked_at and flight.lease.jobs:
                     work[flight.lease.lease] = _work_entry(flight)
         return work
+
+
+def _show_life() -> None:
+    """Touch the file that a health check looks at, if there is one."""
+    file = os.environ.get("SIDELAMB_ALIVE_FILE")
+    if not file:
+        return
+    try:
+        Path(file).touch()
+    except OSError as error:
+        log.warning(
+            "SIDELAMB_ALIVE_FILE=%s cannot be written, so this poller looks dead: %s", file, error.strerror
+        )
 
 
 def _work_entry(flight: Flight) -> bytes:

@@ -273,3 +273,28 @@ async def test_metrics_of_the_answers_are_written_in_both_of_sidekiqs_forms(
     assert len(db.keys("*work-*")) == 2
     await heartbeat.beat()
     assert db.hget(hashes[0], "work|p") == b"3"
+
+
+class TestAlive:
+    @pytest.fixture
+    def alive(self, tmp_path, monkeypatch):
+        file = tmp_path / "alive"
+        monkeypatch.setenv("SIDELAMB_ALIVE_FILE", str(file))
+        return file
+
+    async def test_the_file_is_touched_while_the_loop_turns(self, make_heartbeat, background, alive):
+        background(make_heartbeat().run())
+        await soon(alive.exists)
+
+    async def test_also_while_redis_is_away(self, make_heartbeat, background, alive):
+        background(make_heartbeat(url="redis://127.0.0.1:1/0").run())
+        await soon(alive.exists)
+
+    async def test_where_it_cannot_be_written_the_poller_says_so_and_goes_on(
+        self, make_heartbeat, background, monkeypatch, tmp_path, caplog, db
+    ):
+        monkeypatch.setenv("SIDELAMB_ALIVE_FILE", str(tmp_path / "nowhere" / "alive"))
+        running = background(make_heartbeat().run())
+        await soon(lambda: caplog.messages)
+        assert "nowhere/alive cannot be written, so this poller looks dead: No such file" in caplog.text
+        assert not running.done()
