@@ -13,7 +13,8 @@
     timeout = 60                         # the function's own timeout, s
     detached = false                     # a worker without Redis
 
-With no file, one capsule named `default` comes from SIDELAMB_FUNCTION, SIDELAMB_QUEUES (`critical,default` or
+Where there is no folder for a file, as in a container, the same text may be in SIDELAMB_TOML. With neither, one
+capsule named `default` comes from SIDELAMB_FUNCTION, SIDELAMB_QUEUES (`critical,default` or
 `critical=5,default=1`), SIDELAMB_IN_FLIGHT, SIDELAMB_JOBS_PER_INVOCATION, SIDELAMB_THREADS, SIDELAMB_TIMEOUT.
 """
 
@@ -91,14 +92,15 @@ def load_config(file: Path | None = None, environ: Mapping[str, str] = os.enviro
     """Return the poller's settings.
 
     Args:
-        file: a TOML file; None for `sidelamb.toml` in this folder, if there is one.
+        file: a TOML file; None for the text in SIDELAMB_TOML, or `sidelamb.toml` in this folder, if there is one.
         environ: wins over the file for what both say.
 
     Raises:
         ConfigError: something is missing, unknown or of the wrong kind; says where and what to write.
     """
-    data = _read(file)
-    _only(data, _SETTINGS, str(file or FILE))
+    inline = "" if file else environ.get("SIDELAMB_TOML", "").strip()
+    data = _parsed(inline, "SIDELAMB_TOML") if inline else _read(file)
+    _only(data, _SETTINGS, "SIDELAMB_TOML" if inline else str(file or FILE))
     redis = environ.get("SIDELAMB_REDIS_URL") or environ.get("REDIS_URL") or data.get("redis", "")
     if not redis:
         raise ConfigError(f'no Redis is named; set SIDELAMB_REDIS_URL, or redis = "redis://…" in {FILE}')
@@ -122,11 +124,18 @@ def _read(file: Path | None) -> dict[str, Any]:
     if file is None and not path.exists():
         return {}
     try:
-        return tomllib.loads(path.read_text())
+        return _parsed(path.read_text(), str(path))
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not TOML: {error}") from None
+
+
+def _parsed(text: str, where: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{where} is not TOML: {error}") from None
 
 
 def _capsule_from(environ: Mapping[str, str]) -> dict[str, Any]:

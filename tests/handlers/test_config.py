@@ -279,6 +279,27 @@ class TestRefusals:
         assert "stands twice" in refusal("", {**ENV, "SIDELAMB_QUEUES": "a=1,a=5"})
 
 
+class TestTextInTheEnvironment:
+    def test_it_stands_for_the_file(self):
+        config = load_config(None, {"SIDELAMB_TOML": FULL})
+        assert config.queues == ("critical", "default", "low")
+        assert config.redis == "redis://file:6379/0"
+
+    def test_other_variables_win_over_it_and_a_file_that_is_named_too(self, elsewhere):
+        (elsewhere / "other.toml").write_text('[capsules.other]\nfunction = "other"\n')
+        assert load_config(None, {"SIDELAMB_TOML": FULL} | REDIS).redis == "redis://env:6379/0"
+        config = load_config(Path("other.toml"), {"SIDELAMB_TOML": FULL} | REDIS)
+        assert [capsule.name for capsule in config.capsules] == ["other"]
+
+    def test_an_empty_one_is_none(self):
+        assert load_config(None, {"SIDELAMB_TOML": "\n"} | ENV).capsules[0].function == "app-worker"
+
+    @pytest.mark.parametrize(("text", "word"), [("capsules", "not TOML"), ("redes = 1", "did you mean 'redis'")])
+    def test_what_is_wrong_in_it_is_said(self, text, word):
+        with pytest.raises(ConfigError, match=f"SIDELAMB_TOML.*{word}"):
+            load_config(None, {"SIDELAMB_TOML": text} | REDIS)
+
+
 def test_settings_cannot_be_changed_by_accident():
     config: Any = load_config(None, ENV)
     with pytest.raises(AttributeError):
