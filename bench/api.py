@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import redis
+
 from sidelamb import Client
 from sidelamb.api import DeadSet, Leases, Queue, RetrySet, ScheduledSet, Stats
 from sidelamb_local.redis_server import RedisServer

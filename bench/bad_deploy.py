@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import redis
+
 from sidelamb import Client
 from sidelamb_local.redis_server import RedisServer
 from sidelamb_local.stack import Stack

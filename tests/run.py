@@ -27,8 +27,8 @@ def tool(*words: str) -> list[str]:
 
 
 LINT = [
-    ("style", tool("ruff", "check", ".")),
-    ("format", tool("ruff", "format", "--check", ".")),
+    ("style", tool("ruff", "check", "--no-cache", ".")),
+    ("format", tool("ruff", "format", "--no-cache", "--check", ".")),
     ("types", tool("mypy", *PACKAGES)),
     ("arrows", [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]),
 ]

@@ -6,10 +6,10 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
+import django
 from django.apps import apps
 from django.db import close_old_connections, transaction
 
-import django
 from sidelamb import job, server_middleware
 
 if TYPE_CHECKING:

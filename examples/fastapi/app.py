@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from fastapi import FastAPI, HTTPException
 from jobs import send_welcome
 
-from fastapi import FastAPI, HTTPException
 from sidelamb import RedisUncertain, RedisUnreachable
 
 app = FastAPI()

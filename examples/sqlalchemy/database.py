@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
-
 from sqlalchemy import create_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
 
 
 class Base(DeclarativeBase):

@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
 import redis
+
 from sidelamb import Client
 from sidelamb_local.redis_server import RedisServer
 

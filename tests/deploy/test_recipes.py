@@ -15,8 +15,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-
 import redis
+
 from sidelamb import Client
 from sidelamb_local.redis_server import RedisServer
 from sidelamb_local.stack import Stack

@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.faults.fire import fire
+from tests.faults.fire import MUTANTS, fire
 
 
 def main() -> int:
@@ -22,6 +22,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="only this seed")
     parser.add_argument("--jobs", type=int, default=10_000, help="jobs in each (10000)")
     parser.add_argument("--faults", type=int, default=16, help="faults in each (16)")
+    parser.add_argument("--mutant", choices=list(MUTANTS), default="", help="put this fault into the code")
     parser.add_argument("--json", type=Path, help="also write the figures there")
     options = parser.parse_args()
     seeds = [options.seed] if options.seed is not None else range(1, options.seeds + 1)
@@ -42,7 +43,13 @@ def main() -> int:
 
         with tempfile.TemporaryDirectory() as folder:
             r = fire(
-                Path(folder) / "fire", seed, jobs=options.jobs, faults=options.faults, say=say, progress=progress
+                Path(folder) / "fire",
+                seed,
+                jobs=options.jobs,
+                faults=options.faults,
+                mutant=options.mutant,
+                say=say,
+                progress=progress,
             )
         results.append({**{n: getattr(r, n) for n in r.__slots__}, "faults": dict(r.faults)})
         print(

@@ -1,36 +1,47 @@
 """The system under fire: a load, a nemesis, and a verdict.
 
-python -m tests.faults                 ten seeds, 10,000 jobs each
-python -m tests.faults --mutant "reap early"
+python -m tests.faults                          ten seeds, 10,000 jobs each
+python -m tests.faults --mutant "reap early"    the same with a fault in the code, which must be found
 """
 
 from __future__ import annotations
 
 import os
 import random
+import shutil
 import sqlite3
 import threading
 import time
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import orjson
-
 import redis
+
 from sidelamb import Client
 from sidelamb.errors import RedisError, RedisUncertain
 from sidelamb_local.redis_server import RedisServer
 from sidelamb_local.stack import Stack
-from tests.faults.nemesis import Nemesis, plan
+from tests.faults.nemesis import KINDS, Nemesis, plan
 from tests.faults.verdict import runs_of, verdict
 from tests.handlers.proxy import Proxy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["Result", "fire"]
+__all__ = ["MUTANTS", "Result", "fire"]
+
+RESEND = "resend enqueue"
+MUTANTS = {
+    "settle without check": ("drop replies", "cut connections", "half-open connections"),
+    "reap early": ("kill sandboxes",),
+    "release twice": ("throttle",),
+    RESEND: ("cut connections", "drop replies"),
+    "no claim": ("repeat invocations",),
+}
+"""Faults that can be put into the code, and in which troubles each does harm."""
 
 APP = Path(__file__).parent / "app"
 HURRY = Path(__file__).parent / "hurry"
@@ -65,6 +76,9 @@ def fire(
     *,
     jobs: int,
     faults: int,
+    kinds: Sequence[str] = KINDS,
+    mutant: str = "",
+    rest_s: float = 120.0,
     say: Callable[[str], None] = lambda _: None,
     progress: Callable[[int, int], None] = lambda _done, _whole: None,
 ) -> Result:
@@ -75,6 +89,9 @@ def fire(
         seed: tells the faults and the jobs.
         jobs: how many are enqueued.
         faults: how many faults there are.
+        kinds: of these.
+        mutant: a fault that is put into the code: of `MUTANTS`.
+        rest_s: wait so long for everything to come to rest afterwards, seconds.
         say: told of each fault.
         progress: told how many jobs of all were finished.
     """
@@ -83,7 +100,8 @@ def fire(
     rows = sqlite3.connect(ledger, isolation_level=None, check_same_thread=False)
     rows.execute("PRAGMA journal_mode=WAL")
     rows.execute("CREATE TABLE runs (jid TEXT, mark TEXT, at REAL, pid INTEGER)")
-    env = {"LEDGER": str(ledger), "FAULTS_HURRY": "1"}
+    app = shutil.copytree(APP, folder / "app", ignore=shutil.ignore_patterns("__pycache__"))
+    env = {"LEDGER": str(ledger), "FAULTS_HURRY": "1", "FAULTS_MUTANT": mutant}
     was = os.environ.get("PYTHONPATH", "")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HURRY), was]))
     try:
@@ -93,11 +111,11 @@ def fire(
                 db.config_set("appendfsync", "always")
                 db.config_rewrite() if db.info("server").get("config_file") else None
             proxy = Proxy(server.url)
-            stack = Stack(APP, redis_url=proxy.url, concurrency=SANDBOXES, env=env, data_dir=folder / "data")
+            stack = _Stack(app, redis_url=proxy.url, concurrency=SANDBOXES, env=env, data_dir=folder / "data")
             with stack, _Deaths(rows) as deaths:
-                nemesis = Nemesis(stack, server, proxy, say)
-                load = _Load(server.url, proxy.url, marks, seed, jobs, faults * FAULT_S)
-                steps = plan(seed, faults)
+                nemesis = Nemesis(stack, server, proxy, app / "template.yaml", say)
+                load = _Load(server.url, proxy.url, marks, seed, jobs, faults * FAULT_S, resend=mutant == RESEND)
+                steps = plan(seed, faults, kinds)
                 harm = threading.Thread(target=nemesis.run, args=(steps, seed))
                 load.start()
                 harm.start()
@@ -106,7 +124,7 @@ def fire(
                     progress(_finished(rows), jobs)
                 load.join()
                 over = time.monotonic()
-                _rest(server.url, lambda: progress(_finished(rows), jobs))
+                _rest(server.url, lambda: progress(_finished(rows), jobs), rest_s)
                 recovered = time.monotonic() - over
                 until = time.monotonic()
             proxy.close()
@@ -127,16 +145,28 @@ def fire(
         load.refused,
         Counter(kind for kind, _ in steps),
         recovered,
-        verdict(accepted, runs, places, nemesis.windows),
+        verdict(accepted, runs, places, nemesis.unheard),
     )
+
+
+class _Stack(Stack):
+    """As on AWS: nobody tells the poller that the function has changed."""
+
+    def _look_again(self) -> None:
+        pass
 
 
 class _Load(threading.Thread):
     """Enqueues a mix of jobs, through what the nemesis breaks, and knows what was accepted."""
 
-    def __init__(self, url: str, proxied: str, marks: Path, seed: int, jobs: int, lasts_s: float) -> None:
+    def __init__(
+        self, url: str, proxied: str, marks: Path, seed: int, jobs: int, lasts_s: float, *, resend: bool
+    ) -> None:
         super().__init__(daemon=True)
         self._client = Client(proxied)
+        if resend:
+            enqueue = self._client.store.enqueue
+            self._client.store.enqueue = lambda pairs: replace(enqueue(pairs), repeatable=True)  # type: ignore[method-assign]
         self._marks, self._jobs, self._every_s = marks, jobs, lasts_s / jobs
         self._draw = random.Random(seed)
         self.accepted: list[str] = []
@@ -208,7 +238,7 @@ def _finished(rows: sqlite3.Connection) -> int:
     return int(rows.execute("SELECT count(DISTINCT jid) FROM runs WHERE mark = 'E'").fetchone()[0])
 
 
-def _rest(url: str, look: Callable[[], None], within_s: float = 120.0) -> None:
+def _rest(url: str, look: Callable[[], None], within_s: float) -> None:
     """Wait until nothing waits, runs, or falls due any more."""
     until = time.monotonic() + within_s
     with redis.Redis.from_url(url) as db:

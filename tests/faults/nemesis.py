@@ -15,8 +15,12 @@ from typing import TYPE_CHECKING
 
 import redis
 
+from sidelamb.link import Link
+from sidelamb.store import Store
+from sidelamb_handlers.event import write_event
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sidelamb_local.redis_server import RedisServer
     from sidelamb_local.stack import Stack
@@ -37,18 +41,31 @@ KINDS = (
     "half-open connections",
     "fill Redis",
     "throttle",
+    "repeat invocations",
+    "change the timeout",
 )
+UNHEARD = frozenset(
+    {
+        "restart Redis",
+        "cut connections",
+        "drop replies",
+        "delay replies",
+        "half-open connections",
+        "fill Redis",
+    }
+)
+"""Faults in which an outcome may be written late, or its writing may not be acknowledged."""
 LEASE_S = 12.0
 """Longer than a lease of the hurried system lives."""
 
 
-def plan(seed: int, faults: int) -> list[tuple[str, float]]:
+def plan(seed: int, faults: int, kinds: Sequence[str] = KINDS) -> list[tuple[str, float]]:
     """Return (fault, seconds until the next), each kind once before any comes twice."""
     draw = random.Random(seed)
-    kinds: list[str] = []
-    while len(kinds) < faults:
-        kinds += draw.sample(KINDS, len(KINDS))
-    return [(kind, draw.uniform(0.5, 2.0)) for kind in kinds[:faults]]
+    drawn: list[str] = []
+    while len(drawn) < faults:
+        drawn += draw.sample(kinds, len(kinds))
+    return [(kind, draw.uniform(0.5, 2.0)) for kind in drawn[:faults]]
 
 
 class Nemesis:
@@ -58,13 +75,16 @@ class Nemesis:
         stack: the system.
         server: its Redis.
         proxy: what all of it talks to Redis through.
+        template: the app's template, which may be written.
         say: told of each fault.
     """
 
-    def __init__(self, stack: Stack, server: RedisServer, proxy: Proxy, say: Callable[[str], None]) -> None:
-        self._stack, self._server, self._proxy, self._say = stack, server, proxy, say
-        self.windows: list[tuple[float, float]] = []
-        """From when to when each fault lasted, by the monotonic clock."""
+    def __init__(
+        self, stack: Stack, server: RedisServer, proxy: Proxy, template: Path, say: Callable[[str], None]
+    ) -> None:
+        self._stack, self._server, self._proxy, self._template, self._say = stack, server, proxy, template, say
+        self.unheard: list[tuple[float, float]] = []
+        """From when to when each fault lasted that keeps Redis from being heard, by the monotonic clock."""
 
     def run(self, steps: list[tuple[str, float]], seed: int) -> None:
         """Do all the harm, one fault after the other; everything works again when this returns."""
@@ -73,7 +93,8 @@ class Nemesis:
             self._say(kind)
             began = time.monotonic()
             self._do(kind, draw)
-            self.windows.append((began, time.monotonic()))
+            if kind in UNHEARD:
+                self.unheard.append((began, time.monotonic()))
             time.sleep(pause)
 
     def _do(self, kind: str, draw: random.Random) -> None:  # noqa: PLR0912 - a case for each fault
@@ -120,22 +141,56 @@ class Nemesis:
                     db.config_set("maxmemory", 0)
             case "throttle":
                 self._crowd(2.0)
+            case "repeat invocations":
+                self._repeat(3.0)
+            case "change the timeout":
+                was = self._template.read_text()
+                self._template.write_text(was.replace("Timeout: 4\n", f"Timeout: {draw.choice([2, 60])}\n"))
+                time.sleep(3.0)
+                self._template.write_text(was)
 
     def _crowd(self, seconds: float) -> None:
         """Take the function's concurrency away from the poller, with events that name no lease."""
         until = time.monotonic() + seconds
-        url = f"{self._stack.endpoint_url}/2015-03-31/functions/{self._stack.worker_function}/invocations"
 
         def ask() -> None:
             while time.monotonic() < until:
-                with contextlib.suppress(OSError, urllib.error.URLError):
-                    urllib.request.urlopen(urllib.request.Request(url, b"{}", method="POST"), timeout=5).read()
+                self._invoke(b"{}")
 
         threads = [threading.Thread(target=ask, daemon=True) for _ in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join(10)
+
+    def _repeat(self, seconds: float) -> None:
+        """Send each lease's event once more, as a network may that repeats a request."""
+        until = time.monotonic() + seconds
+        store, link = Store(self._stack.namespace), Link(self._server.url)
+        sent: set[str] = set()
+        threads = []
+        with contextlib.closing(link):
+            while time.monotonic() < until:
+                now = time.time()
+                for lease in set(link.run(store.expired(now + 3_600))) - sent:
+                    sent.add(lease)
+                    jobs = link.run(store.lease(lease)).jobs
+                    raw = write_event(
+                        jobs, lease=lease, capsule="default", start_by=now + LEASE_S, deadline=now + 5 * LEASE_S
+                    )
+                    threads.append(threading.Thread(target=self._invoke, args=(raw,), daemon=True))
+                    threads[-1].start()
+                time.sleep(0.01)
+        for thread in threads:
+            thread.join(10)
+
+    def _invoke(self, event: bytes) -> None:
+        url = f"{self._stack.endpoint_url}/2015-03-31/functions/{self._stack.worker_function}/invocations"
+        with (
+            contextlib.suppress(OSError, urllib.error.URLError),
+            urllib.request.urlopen(urllib.request.Request(url, event, method="POST"), timeout=5) as answer,
+        ):
+            answer.read()
 
 
 def sandboxes(function: str) -> list[int]:

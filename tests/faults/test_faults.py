@@ -6,14 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from sidelamb import Client
-from sidelamb.errors import RedisUncertain
-from sidelamb.link import Link
-from sidelamb.store import Store
-from tests.faults.fire import fire
+from tests.faults.fire import MUTANTS, fire
 from tests.faults.nemesis import KINDS, plan
 from tests.faults.verdict import Run, runs_of, verdict
-from tests.handlers.proxy import Proxy
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds processes in /proc")
@@ -34,32 +29,11 @@ def test_a_plan_has_every_fault_once_before_any_comes_twice_and_its_seed_tells_i
     assert {kind for kind, _ in steps[: len(KINDS)]} == set(KINDS)
 
 
-def test_an_enqueue_that_were_sent_again_would_be_found(redis_url, db, monkeypatch):
-    """The promise's one-send rule, and what the fault costs that it prevents."""
-    proxy = Proxy(redis_url)
-    try:
-        for resend, copies in ((False, 1), (True, 2)):
-            db.flushall()
-            if resend:
-                make = Store.enqueue
-                monkeypatch.setattr(Store, "enqueue", lambda self, jobs: _repeatable(make(self, jobs)))  # noqa: B023
-            client = Client(proxy.url)
-            client.link = Link(proxy.url, socket_timeout=0.3)
-            client.enqueue("warm", 1)
-            db.delete("queue:default")
-            proxy.delay_s = 0.6  # the reply comes after the client has given up
-            with pytest.raises(RedisUncertain):
-                client.enqueue("quick", 1)
-            proxy.delay_s = 0.0
-            assert db.llen("queue:default") == copies
-    finally:
-        proxy.close()
-
-
-def _repeatable(call):
-    import dataclasses
-
-    return dataclasses.replace(call, repeatable=True)
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds processes in /proc")
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_the_fires_find_a_fault_that_is_put_into_the_code(tmp_path, mutant):
+    result = fire(tmp_path / "fire", 1, jobs=600, faults=6, kinds=MUTANTS[mutant], mutant=mutant, rest_s=5.0)
+    assert result.wrong
 
 
 class TestVerdict:
@@ -86,6 +60,11 @@ class TestVerdict:
 
     def test_or_its_sandbox_died(self):
         assert verdict(["a"], {"a": [self.run(1, 2, died=2.1), self.run(9, 10)]}, {}, []) == []
+
+    @pytest.mark.parametrize("gap", [0.1, 0.9])
+    def test_even_then_no_sooner_than_its_lease_is_over(self, gap):
+        runs = {"a": [self.run(1, 2), self.run(2 + gap, 10)]}
+        assert "started again" in verdict(["a"], runs, {}, [(1.5, 3.0)])[0]
 
     def test_after_a_failure_it_may(self):
         assert verdict(["a"], {"a": [self.run(1, 2, failed=True), self.run(9, 10)]}, {}, []) == []

@@ -1,8 +1,9 @@
 """What must hold after the fire, said as sentences about what did not. Pure.
 
 - Every job that was accepted is finished, or in exactly one place in Redis.
-- A job is started again only if its earlier run had not ended, had failed, or had ended so shortly before or in a
-  fault, or before its own sandbox died (a neighbour's crash), that its settling may not have been acknowledged.
+- A job is started again only if its earlier run had not ended, had failed, or had ended so shortly before its own
+  sandbox died (a neighbour's crash), or so shortly before or in a fault that keeps Redis from being heard, that
+  its settling may not have been acknowledged; then it starts again after its lease's deadline, not sooner.
 - Two runs of one job never overlap in time. A run without an end lasts until its process was seen dead.
 """
 
@@ -23,6 +24,8 @@ SETTLED_WITHIN_S = 1.5
 """An outcome is written at most 0.2 s after its job; on a busy machine a little more."""
 SEEN_LATE_S = 0.5
 """So much later than it happened the death of a process may be noted."""
+BACK_AFTER_S = 1.0
+"""No lease comes back sooner after the end of a job: its deadline lies two seconds behind its invocation's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,7 @@ def verdict(
         accepted: ids that enqueue returned.
         runs: of each job.
         places: where in Redis each job is that is there.
-        faults: from when to when each fault lasted.
+        faults: from when to when each fault lasted that keeps Redis from being heard.
     """
     wrong = [f"job {jid} was enqueued {n} times" for jid, n in Counter(accepted).items() if n > 1]
     for jid in accepted:
@@ -93,16 +96,20 @@ def verdict(
         if len(where) > 1:
             wrong.append(f"job {jid} is in {len(where)} places: {', '.join(where)}")
         for first, second in pairwise(each):
-            if second.start < first.gone - SEEN_LATE_S:
+            if second.start < first.gone - (SEEN_LATE_S if first.end is None else 0.0):
                 late = first.gone - second.start
                 wrong.append(f"job {jid} was started {late:.2f} s before its run in process {first.pid} was over")
-            ended_well = first.end is not None and not first.failed
-            cut = first.died - (first.end or 0.0) < SETTLED_WITHIN_S
-            if ended_well and not cut and not _in_fault(first.end or 0.0, faults):
-                wrong.append(
-                    f"job {jid} was started again {second.start - first.gone:.2f} s after it had finished"
-                )
+            elif first.end is not None and not first.failed and not _excused(first, first.end, second, faults):
+                since = second.start - first.end
+                wrong.append(f"job {jid} was started again {since:.2f} s after it had finished")
     return wrong
+
+
+def _excused(first: Run, end: float, second: Run, faults: Sequence[tuple[float, float]]) -> bool:
+    """Whether a run that ended well may not have been settled."""
+    if first.died - end < SETTLED_WITHIN_S and first.died < second.start + SEEN_LATE_S:
+        return True
+    return _in_fault(end, faults) and second.start - end > BACK_AFTER_S
 
 
 def _in_fault(end: float, faults: Sequence[tuple[float, float]]) -> bool:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import redis
+
     from sidelamb_handlers.worker import Worker
 
 with pytest.MonkeyPatch.context() as _patch:  # both build what they need at import, as at a cold start

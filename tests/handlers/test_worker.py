@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import redis
+
     from tests.handlers.proxy import Proxy
 
 LEASE = "sidelamb:lease:c:1"

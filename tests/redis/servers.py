@@ -12,8 +12,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
-
 import redis
+
 from sidelamb.link import Link
 from sidelamb_local import launch
 

@@ -6,9 +6,9 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+import redis
 import redis.asyncio as aredis
 
-import redis
 from sidelamb import Client, RedisRefused, RedisUnreachable, configure
 from sidelamb.alink import AsyncLink
 from sidelamb.errors import RedisError

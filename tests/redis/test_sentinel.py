@@ -8,9 +8,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import redis
 from redis.sentinel import Sentinel
 
-import redis
 from sidelamb import Client, ConfigError, RedisUncertain, RedisUnreachable, configure
 from sidelamb.alink import AsyncLink
 from sidelamb.errors import RedisError

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-
 import redis
+
 from sidelamb import Client
 from sidelamb.errors import RedisError
 from sidelamb_local.poller_child import environment_of

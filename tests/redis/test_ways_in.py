@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-
 import redis
+
 from sidelamb import Client, ConfigError, RedisRefused, RedisUncertain, RedisUnreachable
 from sidelamb.alink import AsyncLink
 from sidelamb.link import Link

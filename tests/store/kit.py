@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import redis
+
     from sidelamb.link import Link
     from sidelamb.store import Held
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+import redis
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -26,7 +27,6 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-import redis
 from sidelamb import scripts
 from sidelamb.api.calls import Calls, Shift
 from sidelamb.errors import RedisError
