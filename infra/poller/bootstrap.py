@@ -25,7 +25,7 @@ import time
 import zipfile
 from pathlib import Path
 from urllib.error import HTTPError
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 CREDENTIALS = "http://169.254.170.2"
@@ -65,7 +65,8 @@ def signed(url: str, keys: dict[str, str], region: str, now: float) -> dict[str,
 def bundle(arn: str, region: str) -> bytes:
     """Return the layer version's zip file, whole and as Lambda has it."""
     api = os.environ.get("AWS_ENDPOINT_URL_LAMBDA") or f"https://lambda.{region}.amazonaws.com"
-    url = f"{api.rstrip('/')}/2018-10-31/layers?Arn={quote(arn, safe='')}&find=LayerVersion"
+    name, version = arn.split(":")[-2:]
+    url = f"{api.rstrip('/')}/2018-10-31/layers/{name}/versions/{version}"
     keys = json.loads(get(CREDENTIALS + os.environ["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"]))
     content = json.loads(get(url, signed(url, keys, region, time.time())))["Content"]
     data = get(content["Location"])
