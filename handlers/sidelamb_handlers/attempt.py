@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sidelamb.current import running
 from sidelamb.errors import JobError
 from sidelamb.lenient import epoch_s, number, whole
+from sidelamb.tracing import checked
 from sidelamb_handlers.decision import SUCCEEDED, Decision
 from sidelamb_handlers.iteration import Iteration
 from sidelamb_handlers.judge import Judge
@@ -86,6 +87,11 @@ class Attempt:
     def enqueued_at(self) -> float | None:
         """Epoch s, whichever of Sidekiq's units the payload has; None if it says nothing usable."""
         return epoch_s(self.payload.get("enqueued_at"))
+
+    @property
+    def traceparent(self) -> str:
+        """The trace in which it was enqueued; empty if its payload names none that can be."""
+        return checked(self.payload.get("traceparent")) if isinstance(self.payload, dict) else ""
 
     @property
     def executions(self) -> int:

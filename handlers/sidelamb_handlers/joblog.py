@@ -1,23 +1,41 @@
-"""One JSON log line for each job at its end, by powertools' Logger.
+"""One JSON log line for each job at its end, by powertools' Logger, and the job's name on the app's own lines.
 
-Arguments are never logged. The level follows powertools (`POWERTOOLS_LOG_LEVEL`): successes are INFO, failures
-WARNING, deaths ERROR, so that a busy queue can be quiet about what went well.
+The level follows powertools (`POWERTOOLS_LOG_LEVEL`): successes are INFO, failures WARNING, deaths ERROR, so that
+a busy queue can be quiet about what went well, or say some of it: of a job that is chosen, every line is there.
+
+Settings, from the environment:
+    SIDELAMB_LOG_SUCCESSES  share of the jobs whose success is logged, 0 to 1 (1).
+    SIDELAMB_LOG_ARGS       `true`: arguments too, cut to 1,000 characters. They never are otherwise.
 """
 
 from __future__ import annotations
 
 import logging
+import os
+import traceback
+import zlib
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
+from sidelamb.current import running
+from sidelamb.errors import ConfigError
 from sidelamb_handlers.decision import Outcome
 from sidelamb_handlers.failure import message_of
-from sidelamb_handlers.logger import Logger
+from sidelamb_handlers.logger import new_logger
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sidelamb_handlers.attempt import Attempt
     from sidelamb_handlers.decision import Decision
 
-__all__ = ["JobLog"]
+__all__ = ["JobLog", "name_jobs"]
+
+MESSAGE_MOST = 1_000
+"""Characters of an error's message, and of arguments."""
+TRACEBACK_MOST = 2_000
+"""Characters of a traceback; its end is kept."""
 
 _LEVELS = {
     Outcome.SUCCEEDED: logging.INFO,
@@ -31,16 +49,25 @@ _LEVELS = {
 
 
 class JobLog:
-    """Writes the lines of one sandbox."""
+    """Writes the lines of one sandbox.
 
-    def __init__(self) -> None:
-        self.logger = Logger(service="sidelamb", use_rfc3339=True)
+    Args:
+        environ: where the settings are.
+
+    Raises:
+        ConfigError: one of them is wrong.
+    """
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        self.logger = new_logger()
         self._level = self.logger.log_level
         self._write = {
             logging.INFO: self.logger.info,
             logging.WARNING: self.logger.warning,
             logging.ERROR: self.logger.error,
         }
+        self._logged = _share(environ, "SIDELAMB_LOG_SUCCESSES") * 2**32
+        self._with_args = environ.get("SIDELAMB_LOG_ARGS", "").lower() == "true"
         self._cold = True
 
     def invoked(self) -> None:
@@ -52,11 +79,45 @@ class JobLog:
         level = _LEVELS[decision.outcome]
         if decision.failed and level < logging.WARNING:
             level = logging.WARNING
-        if level < self._level:
+        if level < self._level or (decision.outcome is Outcome.SUCCEEDED and not self._is_chosen(a.jid)):
             return
         line = _line(a, decision)
         line["cold_start"] = self._cold
+        if self._with_args:
+            line["arguments"] = _arguments(a.payload)
         self._write[level](f"{a.name or 'job'} {decision.outcome}", extra=line)
+
+    def refused(self, lease: str, request_id: str, reason: str) -> None:
+        """Log that an invocation ran nothing."""
+        said = {"lease": lease, "function_request_id": request_id}
+        self.logger.warning("nothing was run: %s", reason, extra=said)
+
+    def _is_chosen(self, jid: str) -> bool:
+        """Say whether a job's successes are logged; the same for all its attempts."""
+        return self._logged >= 2**32 or zlib.crc32(jid.encode()) < self._logged
+
+
+def name_jobs() -> None:
+    """Have every line that an app logs inside a job say which job it is: `jid`, `class`, `queue` and `attempt`.
+
+    By a filter on the handlers there are: the runtime's own, and those of the app's modules. What a line says by
+    itself stays.
+    """
+    loggers = [logging.getLogger(), *logging.getLogger().manager.loggerDict.values()]
+    for handler in {h for logger in loggers if isinstance(logger, logging.Logger) for h in logger.handlers}:
+        if _named not in handler.filters:
+            handler.addFilter(_named)
+
+
+def _named(record: logging.LogRecord) -> bool:
+    job = running.get(None)
+    if job is not None:
+        said = record.__dict__
+        for name, value in (("jid", job.jid), ("class", job.name), ("queue", job.queue), ("attempt", job.attempt)):
+            said.setdefault(name, value)
+        if job.traceparent:
+            said.setdefault("trace_id", job.traceparent[3:35])
+    return True
 
 
 def _line(a: Attempt, decision: Decision) -> dict[str, Any]:
@@ -73,11 +134,40 @@ def _line(a: Attempt, decision: Decision) -> dict[str, Any]:
         line["duration_ms"] = round(((a.ended_at or a.started_at) - a.started_at) * 1000, 3)
         if a.enqueued_at is not None:
             line["queue_ms"] = round((a.started_at - a.enqueued_at) * 1000, 3)
+    if a.traceparent:
+        line["trace_id"] = a.traceparent[3:35]
     if decision.reason:
         line["reason"] = decision.reason
     if a.error is not None:
-        line["error_class"] = type(a.error).__qualname__
-        line["error_message"] = message_of(a.error)[:1_000]
+        line |= _error(a.error)
     if decision.outcome in {Outcome.RETRY, Outcome.SNOOZED}:
         line["next_at"] = decision.at
     return line
+
+
+def _error(error: BaseException) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        "error_class": type(error).__qualname__,
+        "error_message": message_of(error)[:MESSAGE_MOST],
+    }
+    frames = traceback.extract_tb(error.__traceback__)
+    if frames:
+        last = frames[-1]
+        said["error_at"] = f"{last.filename}:{last.lineno} in {last.name}"
+        said["traceback"] = "".join(traceback.format_list(frames))[-TRACEBACK_MOST:]
+    return said
+
+
+def _arguments(payload: Any) -> str:
+    said = {name: payload[name] for name in ("args", "kwargs") if name in payload} if type(payload) is dict else {}
+    return orjson.dumps(said, default=str).decode()[:MESSAGE_MOST]
+
+
+def _share(environ: Mapping[str, str], name: str) -> float:
+    try:
+        value = float(environ.get(name) or 1)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise ConfigError(f"{name} is {environ[name]!r}; expected a share from 0 to 1, like {name}=0.05")
+    return value

@@ -19,7 +19,7 @@ from sidelamb import settings
 from sidelamb.errors import ConfigError, RedisError, RedisRefused
 from sidelamb.link import Link
 from sidelamb.store import BULK, Store, capsule_of
-from sidelamb_handlers.logger import Logger
+from sidelamb_handlers.logger import new_logger
 from sidelamb_handlers.promotion import promotion
 from sidelamb_handlers.reaping import reaping
 
@@ -145,5 +145,5 @@ def handler(event: Any, context: Context) -> dict[str, Any]:
     return {"sidelamb": 1, "lease": "", "status": "settled", "ran": 0, "ms": 0, **done}
 
 
-_log = Logger(service="sidelamb")
+_log = new_logger()
 _scheduler = from_environment()

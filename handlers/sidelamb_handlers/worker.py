@@ -10,6 +10,8 @@ Settings, from the environment:
     SIDELAMB_NAMESPACE   key prefix.
     SIDELAMB_TIMESTAMPS  how timestamps are written: float (seconds, the default) or ms (Sidekiq 8's own form).
     SIDELAMB_UNKNOWN_FOR seconds that a job of unknown name is put off before it counts as failed (3600).
+    SIDELAMB_STACK       the stack's name: with it, metrics are written for CloudWatch.
+    SIDELAMB_METRICS_BY_CLASS, SIDELAMB_LOG_SUCCESSES, SIDELAMB_LOG_ARGS, SIDELAMB_TRACER: see docs/observe.md.
 
 A job runs only if it is registered by these modules; nothing is imported because a payload says so.
 """
@@ -24,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from sidelamb import settings
 from sidelamb.errors import ConfigError, RedisError
+from sidelamb.hooks import invocation_ends, invocation_starts, sandbox_starts
 from sidelamb.keys import source_of
 from sidelamb.link import Link
 from sidelamb.registry import registry
@@ -34,11 +37,13 @@ from sidelamb_handlers.decision import cancelled
 from sidelamb_handlers.ending import Ending
 from sidelamb_handlers.event import Answer, Invocation, Status, read_event
 from sidelamb_handlers.eventloop import KeptLoop
-from sidelamb_handlers.joblog import JobLog
+from sidelamb_handlers.figures import Figures
+from sidelamb_handlers.joblog import JobLog, name_jobs
 from sidelamb_handlers.leftovers import Leftovers
 from sidelamb_handlers.metrics import Tally
 from sidelamb_handlers.settler import Settler
 from sidelamb_handlers.states import States
+from sidelamb_handlers.tracing import tracing_layers
 from sidelamb_handlers.watch import Watch
 
 if TYPE_CHECKING:
@@ -100,19 +105,25 @@ class Worker:
         self._runner = Runner(
             registry,
             self._loop.run,
-            layers(),
+            (*tracing_layers(environ), *layers()),
             clock=clock,
             random=random.SystemRandom().random,
             unknown_for_s=_seconds(environ, "SIDELAMB_UNKNOWN_FOR", 3_600.0),
         )
-        self.log = JobLog()
+        self.log = JobLog(environ)
+        self._stack = environ.get("SIDELAMB_STACK", "")
+        self._by_class = environ.get("SIDELAMB_METRICS_BY_CLASS", "").lower() == "true"
+        self._figures: Figures | None = None
+        self._started = False
         self._spoiled = False
+        name_jobs()
 
     def handle(self, event: Any, context: Context) -> dict[str, Any]:
         """Run one invocation and return its answer."""
         if self._spoiled:
             self._exit(1)
         invocation = read_event(event)
+        self._before()
         began = self._clock()
         end = began + context.get_remaining_time_in_millis() / 1000
         # With something random: a repeated request is not a repeated call of the script.
@@ -122,10 +133,36 @@ class Worker:
         if not refusal and not invocation.detached:
             claim, refusal = self._claim(invocation, token, began, Ending.of(began, end).stop_at)
         if refusal:
+            self.log.refused(invocation.lease, context.aws_request_id, refusal)
             return Answer(invocation.lease, Status.REFUSED, refusal).to_wire()
-        answer = self._run(invocation, token, began, end, look=claim is Claim.LOOK)
+        answer, clean = self._run(invocation, token, began, end, look=claim is Claim.LOOK)
         self.log.invoked()
+        settled = answer.status == Status.SETTLED
+        self._after(settled=settled)
+        if not clean:
+            self._recycle(settled=settled)
         return answer.to_wire()
+
+    def _before(self) -> None:
+        """Call the app's hooks. What they raise fails the invocation, before anything is claimed or charged."""
+        if not self._started:
+            for hook in sandbox_starts:
+                hook()
+            name_jobs()  # a hook may have set logging up
+            self._started = True
+        for hook in invocation_starts:
+            hook()
+
+    def _after(self, *, settled: bool) -> None:
+        """Write the metrics down and call the app's hooks; these only if there is nothing left to be answered."""
+        figures, self._figures = self._figures, None
+        if figures is not None:
+            sys.stdout.write("".join(figures.lines(self._clock())))
+        for hook in invocation_ends if settled else ():
+            try:
+                hook()
+            except BaseException:
+                self.log.logger.exception("the hook %s failed", getattr(hook, "__qualname__", hook))
 
     def _refusal(self, job: Invocation, now: float, end: float) -> str:
         """Return why nothing may be run, or nothing."""
@@ -149,7 +186,8 @@ class Worker:
             return Claim.NO, f"the lease could not be claimed: {error}"
         return answer, "" if answer else "the lease is gone or claimed by another request"
 
-    def _run(self, job: Invocation, token: str, began: float, end: float, *, look: bool) -> Answer:
+    def _run(self, job: Invocation, token: str, began: float, end: float, *, look: bool) -> tuple[Answer, bool]:
+        """Return the answer, and whether the sandbox can be used again."""
         settler = Settler(
             None if job.detached else self._link,
             self._store,
@@ -159,6 +197,7 @@ class Worker:
             clock=self._clock,
         )
         tally = Tally()
+        self._figures = Figures(self._stack, by_class=self._by_class) if self._stack else None
         left = Leftovers(None if job.detached else self._states)
         if look:
             left.look(job.jobs)
@@ -179,9 +218,7 @@ class Worker:
         settled = self._settle(settler, ending.settle_by)
         if settled:
             left.clear()
-        if not clean:
-            self._recycle(settled=settled)
-        return Answer(
+        answer = Answer(
             job.lease,
             Status.SETTLED if settled else Status.UNSETTLED,
             ran=watch.started,
@@ -190,6 +227,7 @@ class Worker:
             claim="" if settled else token,
             metrics=tally.to_wire(),
         )
+        return answer, clean
 
     def _decoded(self, job: Invocation, request_id: str, settler: Settler, left: Leftovers) -> list[Attempt]:
         """Return the attempts to run; note what becomes of the others."""
@@ -206,7 +244,7 @@ class Worker:
             else:
                 settler.add(field, decision)
                 left.ended(attempt, decision)
-                self.log.ended(attempt, decision)
+                self._note(attempt, decision)
         return attempts
 
     def _settle(self, settler: Settler, until: float) -> bool:
@@ -234,6 +272,12 @@ class Worker:
         if attempt.started_at and decision.counted:
             ms = (attempt.ended_at - attempt.started_at) * 1000
             tally.add(attempt.name, ms, failed=decision.failed)
+        self._note(attempt, decision)
+
+    def _note(self, attempt: Attempt, decision: Decision) -> None:
+        """Have the log and the metrics know how a job ended."""
+        if self._figures is not None:
+            self._figures.add(attempt, decision)
         self.log.ended(attempt, decision)
 
 

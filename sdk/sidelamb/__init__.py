@@ -35,7 +35,7 @@ from sidelamb.errors import (
     UnknownOption,
     UnknownQueue,
 )
-from sidelamb.hooks import on_death, on_error
+from sidelamb.hooks import after_invocation, before_invocation, on_death, on_error, on_sandbox_start
 from sidelamb.job import Job, job
 from sidelamb.middleware import CallNext, Middleware, Payload
 from sidelamb.options import JobOptions
@@ -76,6 +76,8 @@ __all__ = [
     "UnknownOption",
     "UnknownQueue",
     "acancel",
+    "after_invocation",
+    "before_invocation",
     "cancel",
     "configure",
     "current_job",
@@ -85,6 +87,7 @@ __all__ = [
     "mark_deploy",
     "on_death",
     "on_error",
+    "on_sandbox_start",
     "registry",
     "server_middleware",
 ]

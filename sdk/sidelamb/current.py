@@ -50,6 +50,10 @@ class CurrentJob(Protocol):
         """Whether somebody has cancelled it. Looks at Redis, at most once a second; False in detached mode."""
 
     @property
+    def traceparent(self) -> str:
+        """The trace in which it was enqueued, as W3C's `traceparent` says it; empty if it was in none."""
+
+    @property
     def request_id(self) -> str:
         """The request id of the invocation that runs it: its log is there."""
 

@@ -13,6 +13,7 @@ from sidelamb.errors import BadOption, JobError, PayloadTooLarge
 from sidelamb.names import check_queue, is_job_name, job_name, queue_name
 from sidelamb.payload import encode
 from sidelamb.registry import registry
+from sidelamb.tracing import traceparent
 from sidelamb.values import are_plain, explain, explain_field
 from sidelamb.wording import shown
 
@@ -108,6 +109,9 @@ class Packer:
 
     def _finish(self, payload: Payload, now: float, at: float | None) -> Packed:
         name, queue, kwargs = payload["class"], payload["queue"], payload.get("kwargs")
+        trace = traceparent()
+        if trace:
+            payload.setdefault("traceparent", trace)
         if not are_plain(payload["args"]) or (kwargs is not None and not are_plain(kwargs.values())):
             raise _explained(payload)
         known = self._queues()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -102,3 +103,19 @@ def make_worker(redis_url: str, jobs: Registry, exits: list[int]) -> Iterator[Ca
         end_loop(worker._loop)
         if worker._link is not None:
             worker._link.close()
+
+
+@pytest.fixture
+def lines() -> Iterator[list[dict[str, Any]]]:
+    """What was logged."""
+    seen: list[dict[str, Any]] = []
+
+    class Note(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            seen.append({**record.__dict__, "text": record.getMessage()})
+
+    handler = Note()
+    logger = logging.getLogger("sidelamb")
+    logger.addHandler(handler)
+    yield seen
+    logger.removeHandler(handler)
