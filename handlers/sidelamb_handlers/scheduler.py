@@ -4,13 +4,15 @@ It makes one pass and returns: promotes all that is due in `retry` and `schedule
 whose time is over. EventBridge wakes it every minute, a poller as soon as something falls due. Two passes at
 once are harmless: each move checks that the entry is still where it was read.
 
-Settings, from the environment: SIDELAMB_REDIS_URL (required), SIDELAMB_NAMESPACE, SIDELAMB_TIMESTAMPS.
+Settings, from the environment: SIDELAMB_REDIS_URL (required), SIDELAMB_NAMESPACE, SIDELAMB_TIMESTAMPS, and
+SIDELAMB_STACK, the stack's name: with it, the minute's pass writes what waits where as metrics for CloudWatch.
 """
 
 from __future__ import annotations
 
 import os
 import random
+import sys
 import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -26,6 +28,7 @@ from sidelamb_handlers.reaping import reaping
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from sidelamb.client import Client
     from sidelamb_handlers.worker import Context
 
 __all__ = ["Pass", "Scheduler", "handler"]
@@ -35,6 +38,9 @@ MARGIN_S = 2.0
 
 REAP_MOST = 100
 """Leases that are read at a time."""
+
+POLLER = "sidelamb.poller"
+"""What a poller's event names as its source; it may come every second."""
 
 _Source = Literal["retry", "schedule"]
 _SOURCES: tuple[_Source, ...] = ("retry", "schedule")
@@ -132,18 +138,54 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Scheduler:
     return Scheduler(Link(url), Store(environ.get("SIDELAMB_NAMESPACE", "")))
 
 
+class _Metrics:
+    """Writes metrics, if the environment names a stack; connects when it first has to look."""
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        self._environ = environ
+        self._stack = environ.get("SIDELAMB_STACK", "")
+        self._client: Client | None = None
+
+    def write(self, done: Pass, *, look: bool) -> None:
+        """Write what a pass did, and if it is to look, what waits where. Figures, not jobs: they stop nothing."""
+        if not self._stack:
+            return
+        from sidelamb_handlers.gauges import lines, lost_line, seen  # noqa: PLC0415 - half of the cold start
+
+        now = time.time()
+        text = lost_line(self._stack, now, done.leases) if done.leases else ""
+        if look:
+            try:
+                text += "".join(lines(self._stack, now, seen(self._connected())))
+            except RedisError as error:
+                _log.warning("what waits could not be looked at: %s", error)
+        sys.stdout.write(text)
+
+    def _connected(self) -> Client:
+        if self._client is None:
+            from sidelamb.client import Client  # noqa: PLC0415 - the same
+
+            url, namespace = self._environ["SIDELAMB_REDIS_URL"], self._environ.get("SIDELAMB_NAMESPACE", "")
+            self._client = Client(url, namespace=namespace)
+        return self._client
+
+
 def handler(event: Any, context: Context) -> dict[str, Any]:
     """Lambda's entry point; the event only says who woke it."""
+    woken_by = event.get("source") if isinstance(event, dict) else None
     until = time.time() + context.get_remaining_time_in_millis() / 1000 - MARGIN_S
     try:
-        done = asdict(_scheduler.make_pass(until))
+        made = _scheduler.make_pass(until)
     except RedisError as error:
         _log.error("pass not finished: %s", error)
         raise
+    done = asdict(made)
     if any(done.values()):
-        _log.info("pass", extra={**done, "woken_by": event.get("source") if isinstance(event, dict) else None})
+        _log.info("pass", extra={**done, "woken_by": woken_by})
+    _metrics.write(made, look=woken_by != POLLER)
     return {"sidelamb": 1, "lease": "", "status": "settled", "ran": 0, "ms": 0, **done}
 
 
 _log = new_logger()
 _scheduler = from_environment()
+_metrics = _Metrics()

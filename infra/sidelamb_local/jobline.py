@@ -104,11 +104,13 @@ def read_report(line: str) -> Report | None:
     )
 
 
-def _from_json(line: str) -> JobLine | Message | str:
+def _from_json(line: str) -> JobLine | Message | str | None:
     try:
         said = orjson.loads(line)
     except orjson.JSONDecodeError:
         return line
+    if isinstance(said, dict) and "_aws" in said:
+        return None  # metrics
     if not isinstance(said, dict) or "message" not in said or "level" not in said:
         return line
     if "outcome" in said and "jid" in said:

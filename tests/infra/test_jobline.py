@@ -86,3 +86,7 @@ def test_a_pass_of_the_scheduler_says_what_it_did():
 def test_only_the_end_of_a_job_is_a_job():
     assert read_job(REPORT) is None
     assert read_job(json.dumps({"level": "INFO", "message": "hello"})) is None
+
+
+def test_metrics_are_nothing_for_a_person():
+    assert read_line('{"_aws":{"Timestamp":1},"Stack":"shop","Pollers":1}') is None

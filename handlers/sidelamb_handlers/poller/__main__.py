@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import sys
 from pathlib import Path
 
 from sidelamb import settings
 from sidelamb.errors import SidelambError
 from sidelamb_handlers.config import Config, load_config
+from sidelamb_handlers.poller.jsonlines import JsonLines
 
 __all__ = ["main", "serve"]
 
@@ -35,6 +37,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, help="settings file (default: sidelamb.toml, if there is one)")
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if os.environ.get("SIDELAMB_STACK"):  # CloudWatch reads along
+        logging.getLogger().handlers[0].setFormatter(JsonLines())
     logging.getLogger("botocore").setLevel(logging.WARNING)
     try:
         settings.timestamps()  # says now if it is wrong

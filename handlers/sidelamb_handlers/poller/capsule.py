@@ -73,8 +73,8 @@ class Capsule:
         self._store = store
         self._redis = redis
         self._invoker = invoker
-        self._limit = Limit(config.in_flight)
-        self._circuit = Circuit()
+        self.limit = Limit(config.in_flight)
+        self.circuit = Circuit()
         self._pack = Pack(config.most_jobs, config.threads)
         self._aftermath = Aftermath(
             config.function,
@@ -153,15 +153,15 @@ class Capsule:
 
     async def _sleep(self) -> None:
         """Wait for news; while the circuit is open, at most until its next probe."""
-        probe = self._circuit.wait_s(time.monotonic())
+        probe = self.circuit.wait_s(time.monotonic())
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), probe if probe > 0 else None)
 
     def _room(self) -> int:
-        if self._circuit.wait_s(time.monotonic()) > 0:
+        if self.circuit.wait_s(time.monotonic()) > 0:
             return 0
         flying = len(self.flights)
-        return min(RESERVE_MOST, self._circuit.room(self._limit.value - flying, flying))
+        return min(RESERVE_MOST, self.circuit.room(self.limit.value - flying, flying))
 
     async def _reserve(self, room: int) -> Reserved:
         self._ids = self._ids or [new_lease_id(self.config.name) for _ in range(room)]
@@ -177,7 +177,7 @@ class Capsule:
                 poller=self._poller,
                 expires=start_by,
                 cap=self.config.in_flight,
-                most_jobs=1 if self._circuit.is_open else self._pack.size,
+                most_jobs=1 if self.circuit.is_open else self._pack.size,
                 most_bytes=MOST_BYTES,
                 extra_bytes=self._extra_bytes,
             )
@@ -243,7 +243,7 @@ class Capsule:
             if reply.kind not in _NOT_RUN:
                 return reply
             if reply.kind is not Kind.NOT_READY:
-                self._limit.throttled(time.monotonic(), len(self.flights))
+                self.limit.throttled(time.monotonic(), len(self.flights))
             if time.time() + pause > flight.start_by or self._stopping.is_set():
                 return reply
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
@@ -263,15 +263,15 @@ class Capsule:
         if reply.kind in _NOT_RUN:
             return
         if claimed:
-            self._limit.answered()
+            self.limit.answered()
             if reply.answer is not None:
                 self._pack.ran(reply.answer.ran, reply.answer.ms)
                 self.metrics.merge(reply.answer.metrics)
             now = time.monotonic()
-            if self._circuit.closed_by_success(now - (time.time() - flight.invoked_at)):
+            if self.circuit.closed_by_success(now - (time.time() - flight.invoked_at)):
                 log.warning("capsule %s: its function works again", self.config.name)
                 self._wake.set()
-        elif self._circuit.failed(time.monotonic(), reply.message):
+        elif self.circuit.failed(time.monotonic(), reply.message):
             log.error(
                 "capsule %s: its function %s fails before it claims a job: %s; no job is charged, "
                 "one at a time probes it until it works",

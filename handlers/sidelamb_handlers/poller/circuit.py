@@ -25,6 +25,7 @@ class Circuit:
         self._probe_at = 0.0
         self._since = 0.0
         self.reason = ""
+        self.times_opened = 0
 
     @property
     def is_open(self) -> bool:
@@ -50,7 +51,9 @@ class Circuit:
         if self.is_open:
             late = self._failures - FAILURES
             self._probe_at = now + min(PROBE_MOST_S, PROBE_FIRST_S * 2.0 ** min(late, 10))
-        return self.is_open and not was_open
+        opened = self.is_open and not was_open
+        self.times_opened += opened
+        return opened
 
     def wait_s(self, now: float) -> float:
         """Return seconds until a probe may go, 0 if one may go now or the circuit is closed."""

@@ -22,6 +22,8 @@ class Limit:
         self.most = most
         self._value = float(most)
         self._decreased_at = float("-inf")
+        self.throttles = 0
+        """How many there were."""
 
     @property
     def value(self) -> int:
@@ -34,6 +36,7 @@ class Limit:
 
     def throttled(self, now: float, in_flight: int) -> None:
         """Note a throttle at time `now` (s), with so many in flight: too much."""
+        self.throttles += 1
         if now - self._decreased_at < CALM_S:
             return
         self._decreased_at = now

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import time
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from sidelamb.alink import AsyncLink
 from sidelamb.store import Store
 from sidelamb_handlers.poller.capsule import Capsule
+from sidelamb_handlers.poller.figures import Figures
 from sidelamb_handlers.poller.heartbeat import Heartbeat, new_identity
 from sidelamb_handlers.poller.look import Lookout
 from sidelamb_handlers.poller.patient import REPLY_TIMEOUT_S, Patient
@@ -64,7 +66,13 @@ class Poller:
         self._heartbeat = Heartbeat(
             self.identity, self.capsules, store=self._store, redis=self._redis, on_signal=self.signal
         )
-        self._background = [*(p.run for p in peeks), self._lookout.run, self._heartbeat.run]
+        self._figures = Figures(os.environ.get("SIDELAMB_STACK", ""), self.capsules)
+        self._background = [
+            *(p.run for p in peeks),
+            self._lookout.run,
+            self._heartbeat.run,
+            self._figures.run,
+        ]
         self._stop = asyncio.Event()
 
     def signal(self, name: str) -> None:
@@ -93,6 +101,7 @@ class Poller:
             await self._land()
         finally:
             await _end({*tasks, watch, stop})
+            self._figures.write()
             await self._heartbeat.gone()
             await self._link.close()
 

@@ -229,7 +229,7 @@ class TestThrottled:
         push(db, *work_of(8))
         capsule = make_capsule(Script(lambda event: self.THROTTLE), in_flight=8)
         background(capsule.run())
-        await soon(lambda: capsule._limit.value == 4)
+        await soon(lambda: capsule.limit.value == 4)
 
     async def test_what_is_merely_not_ready_lowers_nothing(self, make_capsule, background, db):
         push(db, *work_of(8))
@@ -237,7 +237,7 @@ class TestThrottled:
         capsule = make_capsule(script, in_flight=8)
         background(capsule.run())
         await soon(lambda: len(script.events) > 16)
-        assert capsule._limit.value == 8
+        assert capsule.limit.value == 8
 
     async def test_when_there_is_no_time_left_to_start_all_go_back_together_in_order(
         self, make_capsule, background, db, monkeypatch
@@ -268,7 +268,7 @@ class TestThrottled:
         capsule = make_capsule(script, in_flight=5)
         background(capsule.run())
         await soon(lambda: capsule.wake() or len({e[:60] for e in script.events}) > 10)
-        assert not capsule._circuit.is_open
+        assert not capsule.circuit.is_open
 
 
 class TestUnsendable:
@@ -360,7 +360,7 @@ class TestCircuit:
         script = Script(lambda event: self.BROKEN)
         capsule = make_capsule(script, in_flight=3, jobs=10)
         background(capsule.run())
-        await soon(lambda: capsule._circuit.is_open)
+        await soon(lambda: capsule.circuit.is_open)
         probes = len(script.events)
         await soon(lambda: capsule.wake() or len(script.events) >= probes + 2)
         errors = [r.getMessage() for r in caplog.records if r.levelname == "ERROR"]
@@ -403,7 +403,7 @@ class TestCircuit:
         push(db, *work_of(30))
         capsule = make_capsule(sandboxes, in_flight=3, jobs=2)
         background(capsule.run())
-        await soon(lambda: capsule._circuit.is_open)
+        await soon(lambda: capsule.circuit.is_open)
         broken = False
         await soon(lambda: capsule.wake() or not places(db))
         assert sorted(ran) == list(range(30))
@@ -421,7 +421,7 @@ class TestCircuit:
         capsule = make_capsule(sandboxes)
         background(capsule.run())
         await soon(lambda: db.zcard("retry") == 10)
-        assert not capsule._circuit.is_open
+        assert not capsule.circuit.is_open
 
     async def test_an_outage_of_redis_does_not_open_it(
         self, make_capsule, make_patient, background, sandboxes, ran, db, proxy: Proxy, monkeypatch
@@ -436,7 +436,7 @@ class TestCircuit:
         await soon(lambda: sandboxes.events)
         assert min(event["start_by"] for event in sandboxes.events) > time.time()
         await soon(lambda: capsule.wake() or sorted(ran) == [0, 1, 2, 3, 4])
-        assert not capsule._circuit.is_open
+        assert not capsule.circuit.is_open
 
 
 class TestBlame:
