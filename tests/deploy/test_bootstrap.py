@@ -20,6 +20,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+import sidelamb_local
 from tests.deploy import bare_root, island
 
 PROGRAM = Path(__file__).parents[2] / "infra" / "poller" / "bootstrap.py"
@@ -37,6 +38,12 @@ def program():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def test_the_template_carries_it_word_for_word():
+    piece = Path(sidelamb_local.__file__).parent / "deploy" / "pieces" / "poller.yaml"
+    indented = "".join(" " * 16 + line if line.strip() else line for line in PROGRAM.read_text().splitlines(True))
+    assert f"              - |\n{indented}\n" in piece.read_text()
 
 
 @pytest.mark.parametrize("path", ["/2018-10-31/layers/shop-poller/versions/7", "/x?Arn=a%3Ab&find=LayerVersion"])

@@ -1,0 +1,154 @@
+"""An app as `sidelamb init` writes it, put into the emulator by the two real commands: sam build, sam deploy."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sidelamb_local.scaffold import files
+from tests.deploy import bare_root
+from tests.deploy.emulator import REDIS_URL, REGION, ROOT, Emulator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SAM = ROOT / "build" / "tools" / "sam"
+
+# What the emulator does not know, and what stands for it. Everything else is the template as users have it.
+UNKNOWN = [
+    # It runs functions on this machine; so does the bare root folder with the poller's bundle.
+    ("arm64", "x86_64"),
+    # It does not turn a parameter's text into a number here, as CloudFormation does.
+    ("DesiredCount: !Ref PollerTasks", "DesiredCount: 1"),
+]
+# It asks for this where AWS asks for lambda:GetLayerVersion on the version.
+ASKED_INSTEAD = "lambda:ListLayers"
+
+
+def sam_installed() -> Path:
+    """Return SAM's command line, in an environment of its own: made once, kept under build/."""
+    SAM.parent.mkdir(parents=True, exist_ok=True)
+    with (SAM.parent / "sam.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (SAM / "bin" / "sam").exists():
+            subprocess.run([sys.executable, "-m", "venv", SAM], check=True)
+            install = [SAM / "bin" / "pip", "install", "--quiet", "aws-sam-cli>=1.140", "cfn-lint>=1.30"]
+            subprocess.run(install, check=True)
+    return SAM / "bin" / "sam"
+
+
+def wheels(folder: Path) -> Path:
+    """Return the folder with the wheel: the one under test, or a fresh one."""
+    if os.environ.get("SIDELAMB_TEST_WHEEL"):
+        return Path(os.environ["SIDELAMB_TEST_WHEEL"]).parent / "dist"
+    build = [sys.executable, "-m", "build", "--wheel", "--outdir", folder, "."]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    return folder
+
+
+class App:
+    """A folder with an app."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder = folder
+        self.name = name
+        self._sam = sam_installed()
+        for path, text in files(name).items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text)
+        template = folder / "template.yaml"
+        for ours, theirs in UNKNOWN:
+            assert ours in template.read_text(), f"{ours} is not in the template any more"
+            template.write_text(template.read_text().replace(ours, theirs))
+
+    def build(self, dist: Path) -> None:
+        """Run `sam build`; until a release is on the index, the wheel is found in `dist`."""
+        path = f"{bare_root.python_of_the_runtime().parent}:{os.environ['PATH']}"
+        self._run("build", env={"PIP_FIND_LINKS": str(dist), "PATH": path})
+
+    def deploy(self, aws: Emulator, *words: str, **parameters: str) -> Stack:
+        """Run `sam deploy`, and return what is there then."""
+        given = [f"{name}={value}" for name, value in ({"RedisUrl": REDIS_URL} | parameters).items()]
+        self._run(
+            "deploy",
+            "--no-confirm-changeset",
+            *words,
+            "--parameter-overrides",
+            *given,
+            env=owner_env(aws.endpoint),
+        )
+        name = (
+            self.name if "--config-env" not in words else f"{self.name}-{words[words.index('--config-env') + 1]}"
+        )
+        return Stack(aws, name)
+
+    def _run(self, *words: str, env: dict[str, str]) -> None:
+        around = {"HOME": str(self.folder), "PATH": os.environ["PATH"], "AWS_DEFAULT_REGION": REGION}
+        ended = subprocess.run(
+            [self._sam, *words],
+            cwd=self.folder,
+            env=around | {"SAM_CLI_TELEMETRY": "0"} | env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        assert ended.returncode == 0, f"sam {words}: {ended.stdout[-6000:]}{ended.stderr[-2000:]}"
+
+
+def owner_env(endpoint: str) -> dict[str, str]:
+    """Return the environment of a command that the account's owner runs."""
+    return {"AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+
+
+class Stack:
+    """What was deployed."""
+
+    def __init__(self, aws: Emulator, name: str) -> None:
+        self.aws = aws
+        self.name = name
+        cloudformation = aws.client("cloudformation")
+        pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=name)
+        self.resources: dict[str, str] = {
+            one["LogicalResourceId"]: one["PhysicalResourceId"]
+            for p in pages
+            for one in p["StackResourceSummaries"]
+        }
+        stack = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
+        self.outputs: dict[str, str] = {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
+        self.task: dict[str, Any] = self._task()
+        template = cloudformation.get_template(StackName=name, TemplateStage="Processed")["TemplateBody"]
+        container = template["Resources"]["PollerTask"]["Properties"]["ContainerDefinitions"][0]
+        self.health_check: list[str] = container["HealthCheck"]["Command"]
+
+    def _task(self) -> dict[str, Any]:
+        ecs = self.aws.client("ecs")
+        names = {"cluster": self.resources["PollerCluster"], "services": [self.resources["PollerService"]]}
+        service = ecs.describe_services(**names)["services"][0]
+        found: dict[str, Any] = ecs.describe_task_definition(taskDefinition=service["taskDefinition"])
+        return found["taskDefinition"]
+
+    @contextlib.contextmanager
+    def poller(self, root: Path, log: Path) -> Iterator[bare_root.Contained]:
+        """Run the task's container, as its definition says, in a root folder."""
+        role, container = self.task["taskRoleArn"], self.task["containerDefinitions"][0]
+        statement = {"Effect": "Allow", "Action": ASKED_INSTEAD, "Resource": "*"}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        name = role.rpartition("/")[2]
+        self.aws.client("iam").put_role_policy(RoleName=name, PolicyName="emulator", PolicyDocument=policy)
+        env = {one["name"]: one["value"] for one in container["environment"]} | self.aws.task_env(role)
+        with bare_root.contained(root, container["command"], env, log) as running:
+            yield running
+
+    def log(self, what: str) -> list[str]:
+        """Return the lines of one of its log groups: worker, scheduler."""
+        logs, group = self.aws.client("logs"), f"/sidelamb/{self.name}/{what}"
+        pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group)
+        return [event["message"] for page in pages for event in page["events"]]
