@@ -78,9 +78,12 @@ class Contained:
 
 
 @contextlib.contextmanager
-def contained(root: Path, command: Sequence[str], env: Mapping[str, str], log: Path) -> Iterator[Contained]:
+def contained(
+    root: Path, command: Sequence[str], env: Mapping[str, str], log: Path, user: int = 0
+) -> Iterator[Contained]:
     """Run a command as process 1 of the root folder; it is gone afterwards."""
-    words = ["/usr/bin/unshare", "--pid", "--fork", "--kill-child", f"--root={root}", *command]
+    new = ["--pid", "--fork", "--kill-child", f"--root={root}", f"--setuid={user}", f"--setgid={user}"]
+    words = ["/usr/bin/unshare", *new, *command]
     with log.open("wb") as file:
         process = subprocess.Popen(words, env=IMAGE_ENV | dict(env), stdout=file, stderr=file, cwd="/")
     try:
