@@ -6,15 +6,18 @@ import contextlib
 import os
 import random
 import signal
+import socket
 import threading
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import redis
 
+from sidelamb import scripts
 from sidelamb.link import Link
 from sidelamb.store import Store
 from sidelamb_handlers.event import write_event
@@ -37,11 +40,13 @@ KINDS = (
     "stop the poller",
     "cut connections",
     "drop replies",
+    "partition",
     "delay replies",
     "half-open connections",
     "fill Redis",
     "throttle",
     "repeat invocations",
+    "repeat commands",
     "change the timeout",
 )
 UNHEARD = frozenset(
@@ -49,12 +54,15 @@ UNHEARD = frozenset(
         "restart Redis",
         "cut connections",
         "drop replies",
+        "partition",
         "delay replies",
         "half-open connections",
         "fill Redis",
     }
 )
 """Faults in which an outcome may be written late, or its writing may not be acknowledged."""
+LEASES = b"sidelamb:leases\r\n"
+REPEATED_AFTER_S = 2.0
 LEASE_S = 12.0
 """Longer than a lease of the hurried system lives."""
 
@@ -124,6 +132,10 @@ class Nemesis:
                 time.sleep(draw.uniform(0.0, 1.0))
                 self._proxy.mend()
             case "drop replies":
+                self._proxy.lose_replies = True
+                time.sleep(draw.uniform(0.5, 3.0))
+                self._proxy.lose_replies = False
+            case "partition":
                 self._proxy.hush()
                 time.sleep(draw.uniform(0.5, 3.0))
                 self._proxy.mend()
@@ -140,30 +152,22 @@ class Nemesis:
                     time.sleep(2.0)
                     db.config_set("maxmemory", 0)
             case "throttle":
-                self._crowd(2.0)
+                self._configure("Timeout: 4\n      ReservedConcurrentExecutions: 0", draw.uniform(1.0, 7.0))
             case "repeat invocations":
-                self._repeat(3.0)
+                self._repeat_invocations(3.0)
+            case "repeat commands":
+                self._repeat_commands(3.0)
             case "change the timeout":
-                was = self._template.read_text()
-                self._template.write_text(was.replace("Timeout: 4\n", f"Timeout: {draw.choice([2, 60])}\n"))
-                time.sleep(3.0)
-                self._template.write_text(was)
+                self._configure(f"Timeout: {draw.choice([2, 60])}", 3.0)
 
-    def _crowd(self, seconds: float) -> None:
-        """Take the function's concurrency away from the poller, with events that name no lease."""
-        until = time.monotonic() + seconds
+    def _configure(self, lines: str, seconds: float) -> None:
+        """Give the worker function other settings for a while."""
+        was = self._template.read_text()
+        self._template.write_text(was.replace("Timeout: 4\n", f"{lines}\n"))
+        time.sleep(seconds)
+        self._template.write_text(was)
 
-        def ask() -> None:
-            while time.monotonic() < until:
-                self._invoke(b"{}")
-
-        threads = [threading.Thread(target=ask, daemon=True) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(10)
-
-    def _repeat(self, seconds: float) -> None:
+    def _repeat_invocations(self, seconds: float) -> None:
         """Send each lease's event once more, as a network may that repeats a request."""
         until = time.monotonic() + seconds
         store, link = Store(self._stack.namespace), Link(self._server.url)
@@ -183,6 +187,36 @@ class Nemesis:
                 time.sleep(0.01)
         for thread in threads:
             thread.join(10)
+
+    def _repeat_commands(self, seconds: float) -> None:
+        """Send each script call on leases once more, late: they may arrive twice.
+
+        Not `reserve`: its poller repeats it at once, and before it has done anything with the lease.
+        """
+        calls: list[tuple[float, bytes]] = []
+        reserve = scripts.load("reserve").sha
+
+        def heard(data: bytes) -> None:
+            one = data.startswith(b"*") and data.endswith(b"\r\n") and data.count(b"EVALSHA") == 1
+            if one and LEASES in data and reserve not in data:
+                calls.append((time.monotonic() + REPEATED_AFTER_S, data))
+
+        until = time.monotonic() + seconds
+        address = urlsplit(self._server.url)
+        self._proxy.heard = heard
+        while calls or time.monotonic() < until:
+            if time.monotonic() >= until:
+                self._proxy.heard = None
+            time.sleep(0.01)
+            due = [data for at, data in calls if at <= time.monotonic()]
+            del calls[: len(due)]
+            for data in due:
+                with socket.create_connection((address.hostname or "", address.port or 0)) as connection:
+                    connection.sendall(data)
+                    connection.shutdown(socket.SHUT_WR)
+                    while connection.recv(65_536):
+                        pass
+        self._proxy.heard = None
 
     def _invoke(self, event: bytes) -> None:
         url = f"{self._stack.endpoint_url}/2015-03-31/functions/{self._stack.worker_function}/invocations"

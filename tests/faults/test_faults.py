@@ -37,8 +37,8 @@ def test_the_fires_find_a_fault_that_is_put_into_the_code(tmp_path, mutant):
 
 
 class TestVerdict:
-    def run(self, start: float, end: float | None, *, failed: bool = False, died: float = 1e9) -> Run:
-        return Run(start, end, failed, 1, died if end is None else end, died)
+    def run(self, start: float, end: float | None, *, failed=False, died=1e9, acknowledged=False) -> Run:
+        return Run(start, end, failed, 1, died if end is None else end, died, acknowledged)
 
     def test_a_job_that_is_finished_or_in_one_place_is_well(self):
         runs = {"a": [self.run(1, 2)]}
@@ -61,6 +61,10 @@ class TestVerdict:
     def test_or_its_sandbox_died(self):
         assert verdict(["a"], {"a": [self.run(1, 2, died=2.1), self.run(9, 10)]}, {}, []) == []
 
+    def test_but_not_if_redis_had_acknowledged_that_it_was_done(self):
+        runs = {"a": [self.run(1, 2, acknowledged=True), self.run(9, 10)]}
+        assert "started again" in verdict(["a"], runs, {}, [(1.5, 3.0)])[0]
+
     @pytest.mark.parametrize("gap", [0.1, 0.9])
     def test_even_then_no_sooner_than_its_lease_is_over(self, gap):
         runs = {"a": [self.run(1, 2), self.run(2 + gap, 10)]}
@@ -74,5 +78,14 @@ class TestVerdict:
         assert "before its run in process 1 was over" in verdict(["a"], runs, {}, [(0, 10)])[0]
 
     def test_a_run_without_an_end_lasts_until_its_process_is_dead(self):
-        runs = runs_of([("a", "S", 1.0, 7), ("a", "S", 4.0, 8), ("a", "E", 5.0, 8)], {7: 3.0}, 100.0)
-        assert [(r.end, r.gone) for r in runs["a"]] == [(None, 3.0), (5.0, 5.0)]
+        runs = runs_of(
+            [
+                ("a", "S", 1.0, 7, "l 0"),
+                ("a", "S", 4.0, 8, "k 0"),
+                ("a", "E", 5.0, 8, "k 0"),
+                ("", "A", 5.1, 8, "k 0"),
+            ],
+            {7: 3.0},
+            100.0,
+        )
+        assert [(r.end, r.gone, r.acknowledged) for r in runs["a"]] == [(None, 3.0, False), (5.0, 5.0, True)]

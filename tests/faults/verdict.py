@@ -1,9 +1,9 @@
 """What must hold after the fire, said as sentences about what did not. Pure.
 
 - Every job that was accepted is finished, or in exactly one place in Redis.
-- A job is started again only if its earlier run had not ended, had failed, or had ended so shortly before its own
-  sandbox died (a neighbour's crash), or so shortly before or in a fault that keeps Redis from being heard, that
-  its settling may not have been acknowledged; then it starts again after its lease's deadline, not sooner.
+- A job is started again only if its earlier run had not ended, had failed, or if Redis had not acknowledged that
+  it was done: it had ended so shortly before its own sandbox died (a neighbour's crash), or in a fault that keeps
+  Redis from being heard or shortly before it; then it starts again after its lease's deadline, not sooner.
 - Two runs of one job never overlap in time. A run without an end lasts until its process was seen dead.
 """
 
@@ -40,33 +40,37 @@ class Run:
     """When it can no longer have been alive."""
     died: float
     """When its process was seen dead, or after everything."""
+    acknowledged: bool = False
+    """Whether Redis acknowledged what became of it."""
 
 
 def runs_of(
-    rows: Iterable[tuple[str, str, float, int]], deaths: Mapping[int, float], until: float
+    rows: Iterable[tuple[str, str, float, int, str]], deaths: Mapping[int, float], until: float
 ) -> dict[str, list[Run]]:
-    """Return the runs of each job from the ledger's rows (jid, mark, time, pid), in order of time."""
-    open_: dict[tuple[str, int], tuple[float, str, float]] = {}
+    """Return the runs of each job from the ledger's rows (jid, mark, time, pid, place), in order of time."""
+    open_: dict[tuple[str, int], tuple[float, str, float, str]] = {}
     runs: dict[str, list[Run]] = defaultdict(list)
+    rows = sorted(rows, key=lambda row: row[2])
+    written = {place for _, mark, _, _, place in rows if mark == "A"}
 
     def close(jid: str, pid: int) -> None:
-        start, mark, end = open_.pop((jid, pid))
+        start, mark, end, place = open_.pop((jid, pid))
         gone = deaths.get(pid, until) if mark == "S" else end
         died = deaths.get(pid, math.inf)
-        runs[jid].append(Run(start, None if mark == "S" else end, mark == "F", pid, gone, died))
+        runs[jid].append(Run(start, None if mark == "S" else end, mark == "F", pid, gone, died, place in written))
 
-    for jid, mark, at, pid in sorted(rows, key=lambda row: row[2]):
+    for jid, mark, at, pid, place in rows:
         if mark == "S":
             if (jid, pid) in open_:
-                start, was, _ = open_[jid, pid]
+                start, was, *_ = open_[jid, pid]
                 if was == "S":  # it was stopped, and the same process took it up again
                     runs[jid].append(Run(start, None, failed=False, pid=pid, gone=at, died=at))
                     del open_[jid, pid]
                 else:
                     close(jid, pid)
-            open_[jid, pid] = (at, "S", at)
+            open_[jid, pid] = (at, "S", at, place)
         elif (jid, pid) in open_:
-            open_[jid, pid] = (open_[jid, pid][0], mark, at)
+            open_[jid, pid] = (open_[jid, pid][0], mark, at, place)
     for jid, pid in list(open_):
         close(jid, pid)
     return {jid: sorted(each, key=lambda run: run.start) for jid, each in runs.items()}
@@ -107,6 +111,8 @@ def verdict(
 
 def _excused(first: Run, end: float, second: Run, faults: Sequence[tuple[float, float]]) -> bool:
     """Whether a run that ended well may not have been settled."""
+    if first.acknowledged:
+        return False
     if first.died - end < SETTLED_WITHIN_S and first.died < second.start + SEEN_LATE_S:
         return True
     return _in_fault(end, faults) and second.start - end > BACK_AFTER_S

@@ -6,7 +6,11 @@ import contextlib
 import socket
 import threading
 import time
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["Proxy"]
 
@@ -26,6 +30,10 @@ class Proxy:
         self._frozen: set[socket.socket] = set()
         self.delay_s = 0.0
         """Every reply comes so much later."""
+        self.lose_replies = False
+        """Commands get through; instead of its reply a client sees its connection end."""
+        self.heard: Callable[[bytes], None] | None = None
+        """Told of what clients send, as it arrives."""
         self.mend()
         self.url = f"redis://127.0.0.1:{self._port}/0"
 
@@ -98,6 +106,10 @@ class Proxy:
             while data := source.recv(65_536):
                 if is_reply and self.delay_s:
                     time.sleep(self.delay_s)
+                if is_reply and self.lose_replies:
+                    break
+                if not is_reply and (heard := self.heard):
+                    heard(data)
                 if not self._silent and source not in self._frozen:
                     target.sendall(data)
         _end(source)

@@ -19,18 +19,26 @@ _db: sqlite3.Connection | None = None
 
 
 def note(mark: str) -> None:
-    """Write one row; returns when it is stored."""
+    """Write one row about the job that runs here; returns when it is stored."""
+    job = current_job()
+    write(job.jid, mark, f"{job.lease} {job.field}")  # type: ignore[attr-defined]
+
+
+def write(jid: str, mark: str, place: str) -> None:
+    """Write one row."""
     global _db  # noqa: PLW0603 - one connection for a sandbox's life
     if _db is None:
         _db = sqlite3.connect(os.environ["LEDGER"], timeout=20, isolation_level=None, check_same_thread=False)
         _db.execute("PRAGMA synchronous=OFF")
-    row = (current_job().jid, mark, time.monotonic(), os.getpid())
-    _db.execute("INSERT INTO runs VALUES (?, ?, ?, ?)", row)
+    _db.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?)", (jid, mark, time.monotonic(), os.getpid(), place))
 
 
 @contextlib.contextmanager
 def noted() -> Iterator[None]:
-    """Note the start of a run and its end: E for a good one, F for one that an exception or the worker ended."""
+    """Note the start of a run and its end: E for a good one, F for one that an exception or the worker ended.
+
+    That its outcome was written down is noted by sitecustomize.py: A.
+    """
     note("S")
     try:
         yield
