@@ -138,7 +138,7 @@ def _line(a: Attempt, decision: Decision) -> dict[str, Any]:
         line["trace_id"] = a.traceparent[3:35]
     if decision.reason:
         line["reason"] = decision.reason
-    if a.error is not None:
+    if a.error is not None and decision.failed:
         line |= _error(a.error)
     if decision.outcome in {Outcome.RETRY, Outcome.SNOOZED}:
         line["next_at"] = decision.at

@@ -213,13 +213,8 @@ def enqueue(  # noqa: PLR0917 - typer passes them by name
     sidelamb enqueue Billing::ChargeJob 99 --queue billing --force
     """
     from sidelamb import Client  # noqa: PLC0415
-    from sidelamb_local.address import remembered  # noqa: PLC0415
 
-    url = redis or os.environ.get("SIDELAMB_REDIS_URL") or os.environ.get("REDIS_URL") or remembered(Path.cwd())
-    if not url:
-        raise LocalStackError(
-            "no Redis is known here; start `sidelamb dev`, or set SIDELAMB_REDIS_URL, or say --redis"
-        )
+    url = _redis_url(redis)
     if not force:
         from sidelamb_local.run_job import find_job, load_jobs  # noqa: PLC0415
 
@@ -290,9 +285,72 @@ def doctor(
 
 
 @app.command()
+def logs(  # noqa: PLR0917 - typer passes them by name
+    jid: Annotated[str, typer.Option("--jid", metavar="ID", help="Of one job: its whole life.")] = "",
+    queue: Annotated[str, typer.Option("--queue", help="Of one queue.")] = "",
+    name: Annotated[str, typer.Option("--class", metavar="NAME", help="Of one class of job.")] = "",
+    failed: Annotated[bool, typer.Option("--failed", help="Only what failed.")] = False,  # noqa: FBT002
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more.")] = False,  # noqa: FBT002
+    stack: Annotated[
+        str,
+        typer.Option("--stack", metavar="NAME", help="A stack on AWS. Default: what `sidelamb dev` logged here."),
+    ] = "",
+    since: Annotated[str, typer.Option("--since", metavar="TIME", help="How far back: 90s, 15m, 2h, 7d.")] = "1h",
+) -> None:
+    """Show what jobs did, and what they logged: on this machine, or on AWS.
+
+    sidelamb logs --failed
+    sidelamb logs --stack shop --jid b4a577edbccf1d805744efa9 --since 7d
+    sidelamb logs --stack shop --queue mail --follow
+    """
+    import time  # noqa: PLC0415
+
+    from sidelamb_local.logs_command import Wanted, lines_of, seconds, show  # noqa: PLC0415
+
+    if stack:
+        _need(("boto3",))
+    wanted = Wanted(jid, queue, name, failed)
+    lines = lines_of(Path.cwd(), stack, wanted, since=time.time() - seconds(since), follow=follow)
+    if not show(lines, wanted, Console()):
+        typer.echo(f"nothing since {since} ago", err=True)
+
+
+@app.command()
+def status(
+    redis: RedisOption = "",
+    as_json: Annotated[bool, typer.Option("--json", help="For a program.")] = False,  # noqa: FBT002
+) -> None:
+    """Show what waits, runs, failed and died, and who is there: the dashboard, from Redis.
+
+    sidelamb status
+    sidelamb status --redis rediss://cache:6379 --json
+    """
+    from sidelamb import Client  # noqa: PLC0415
+    from sidelamb_handlers.gauges import seen  # noqa: PLC0415
+    from sidelamb_local import status_command  # noqa: PLC0415
+
+    look = seen(Client(_redis_url(redis)))
+    if as_json:
+        typer.echo(json.dumps(status_command.as_json(look), indent=2))
+    else:
+        Console().print(status_command.as_text(look), highlight=False)
+
+
+@app.command()
 def version() -> None:
     """Print the version."""
     typer.echo(f"sidelamb {importlib.metadata.version('sidelamb')} (Python {platform.python_version()})")
+
+
+def _redis_url(given: str) -> str:
+    from sidelamb_local.address import remembered  # noqa: PLC0415
+
+    url = given or os.environ.get("SIDELAMB_REDIS_URL") or os.environ.get("REDIS_URL") or remembered(Path.cwd())
+    if not url:
+        raise LocalStackError(
+            "no Redis is known here; start `sidelamb dev`, or set SIDELAMB_REDIS_URL, or say --redis"
+        )
+    return url
 
 
 def _project(jobs: str, template: Path | None) -> Project:

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 import redis
 
 from sidelamb_local.errors import LocalStackError
+from sidelamb_local.log_file import LogFile
 from sidelamb_local.overview import Overview, look
+from sidelamb_local.project import DATA_DIR
 from sidelamb_local.stack import Stack
 from sidelamb_local.view import View, panel_of
 
@@ -47,6 +49,12 @@ def run_dev(
         ConfigError: A setting is wrong.
     """
     view = View(console)
+    log = LogFile(app_dir / DATA_DIR)
+
+    def heard(source: str, line: str) -> None:
+        view.heard(source, line)
+        log.write(source, line)
+
     stack = Stack(
         app_dir,
         template=template,
@@ -54,7 +62,7 @@ def run_dev(
         redis_url=redis_url,
         concurrency=concurrency,
         port=port,
-        on_line=view.heard,
+        on_line=heard,
         supervise=True,
     )
     with _ending_signals():
@@ -70,6 +78,7 @@ def run_dev(
         finally:
             began = time.monotonic()
             stack.stop()
+            log.close()
             view.show()
         console.print(_closing(last, stopped_s=time.monotonic() - began, namespace=namespace), highlight=False)
 

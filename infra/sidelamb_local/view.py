@@ -18,7 +18,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from sidelamb_local.jobline import JobLine, Message, read_line
+from sidelamb_local.jobline import JobLine, Message, Report, read_line
 from sidelamb_local.stack import POLLER, STACK
 
 if TYPE_CHECKING:
@@ -117,21 +117,35 @@ class View:
             live.stop()
 
     def _line(self, source: str, line: str) -> Text | None:
-        now = time.strftime("%H:%M:%S", time.localtime(self._clock()))
-        if source == STACK:
-            return Text.assemble((now, "dim"), " ", ("• ", "magenta"), (line, "magenta"))
-        if source == POLLER:
-            return _poller_line(now, line)
-        match read_line(line):
-            case JobLine() as job:
-                self.counts[job.outcome] += 1
-                return job_text(now, job, self._clock())
-            case Message() as message:
-                loud = message.level in {"WARNING", "ERROR", "CRITICAL"}
-                return Text.assemble((now, "dim"), (" │ ", "dim"), (message.text, "yellow" if loud else "dim"))
-            case str() as printed:
-                return Text.assemble((now, "dim"), (" │ ", "dim"), (printed, "dim"))
-        return None
+        said = read_line(line) if source not in {STACK, POLLER} else line
+        if isinstance(said, JobLine):
+            self.counts[said.outcome] += 1
+        at = self._clock()
+        return line_text(source, said, time.strftime("%H:%M:%S", time.localtime(at)), at)
+
+
+def line_text(source: str, said: JobLine | Report | Message | str | None, now: str, clock: float) -> Text | None:
+    """Return a line as it is shown, None if it is nothing for a person.
+
+    Args:
+        source: A function's name, POLLER or STACK.
+        said: What `read_line` made of it; of the stack and of a poller that speaks text, the line.
+        now: When it was said, as it is shown.
+        clock: The same, epoch s.
+    """
+    if source == STACK:
+        return Text.assemble((now, "dim"), " ", ("• ", "magenta"), (str(said), "magenta"))
+    if source == POLLER and isinstance(said, str):
+        return _poller_line(now, said)
+    match said:
+        case JobLine() as job:
+            return job_text(now, job, clock)
+        case Message() as message:
+            loud = message.level in {"WARNING", "ERROR", "CRITICAL"}
+            return Text.assemble((now, "dim"), (" │ ", "dim"), (message.text, "yellow" if loud else "dim"))
+        case str() as printed:
+            return Text.assemble((now, "dim"), (" │ ", "dim"), (printed, "dim"))
+    return None
 
 
 def job_text(now: str, job: JobLine, clock: float) -> Text:

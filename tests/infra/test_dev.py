@@ -65,6 +65,8 @@ async def test_jobs_are_shown_as_they_end_and_a_signal_ends_everything(app, env,
     assert re.search(r"stopped in [\d.]+ s: 1 jobs done, 0 failed$", said.strip())
     assert errors == ""
     assert all([await gone(pid) for pid in below])
+    kept = [sys.executable, "-m", "sidelamb_local.cli", "logs", "--jid", jid]
+    assert "✓ jobs.add" in subprocess.run(kept, cwd=app, env=env, capture_output=True, text=True).stdout  # noqa: ASYNC221
 
 
 def test_on_a_terminal_there_is_a_panel_and_ctrl_c_ends_it(app, env, redis_url):
