@@ -52,6 +52,7 @@ KINDS = (
 UNHEARD = frozenset(
     {
         "restart Redis",
+        "stop a sandbox",
         "cut connections",
         "drop replies",
         "partition",

@@ -105,7 +105,8 @@ def verdict(
                 wrong.append(f"job {jid} was started {late:.2f} s before its run in process {first.pid} was over")
             elif first.end is not None and not first.failed and not _excused(first, first.end, second, faults):
                 since = second.start - first.end
-                wrong.append(f"job {jid} was started again {since:.2f} s after it had finished")
+                heard = "had acknowledged it" if first.acknowledged else "was not kept from being heard"
+                wrong.append(f"job {jid} was started again {since:.2f} s after it had finished, and Redis {heard}")
     return wrong
 
 
