@@ -1,8 +1,10 @@
-"""A client on an empty Redis, and jobs to look at."""
+"""A client on an empty Redis of each kind, and jobs to look at."""
 
 from __future__ import annotations
 
+import functools
 import json
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,9 +12,10 @@ import redis
 
 from sidelamb import Client
 from sidelamb_local.redis_server import RedisServer
+from tests.redis.servers import Cluster
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 NOW = 1_800_000_000.0
 
@@ -23,17 +26,40 @@ def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer
         yield server
 
 
+@pytest.fixture(scope="session")
+def clusters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[int], Cluster]]:
+    """Clusters of so many nodes, each started when it is first asked for."""
+    with ExitStack() as stack:
+        yield functools.cache(
+            lambda nodes: stack.enter_context(Cluster(tmp_path_factory.mktemp(f"api-cluster-{nodes}"), nodes))
+        )
+
+
+@pytest.fixture(params=["plain", "tagged", "cluster of one", "cluster of three"])
+def place(request: pytest.FixtureRequest) -> tuple[str, str, type[Any]]:
+    """An empty Redis: its URL, a namespace, and redis-py's class for it."""
+    if request.param in {"plain", "tagged"}:
+        url = request.getfixturevalue("api_server").url
+        with redis.Redis.from_url(url) as client:
+            client.flushall()
+        return url, "{app}" if request.param == "tagged" else "", redis.Redis
+    cluster = request.getfixturevalue("clusters")(1 if request.param == "cluster of one" else 3)
+    cluster.clear()
+    return cluster.url, "{app}", redis.RedisCluster
+
+
 @pytest.fixture
-def db(api_server: RedisServer) -> Iterator[redis.Redis]:
-    client = redis.Redis.from_url(api_server.url)
-    client.flushall()
+def db(place: tuple[str, str, type[Any]]) -> Iterator[Any]:
+    url, _, cls = place
+    client = cls.from_url(url)
     yield client
     client.close()
 
 
-@pytest.fixture(params=["", "{app}"], ids=["plain", "tagged"])
-def client(request: pytest.FixtureRequest, api_server: RedisServer, db: redis.Redis) -> Client:
-    return Client(api_server.url, namespace=request.param, clock=lambda: NOW)
+@pytest.fixture
+def client(place: tuple[str, str, type[Any]]) -> Client:
+    url, namespace, _ = place
+    return Client(url, namespace=namespace, clock=lambda: NOW)
 
 
 def payload(jid: str, **fields: Any) -> bytes:
