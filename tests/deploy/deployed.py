@@ -52,6 +52,13 @@ def wheels(folder: Path) -> Path:
     return folder
 
 
+def for_the_emulator(template: Path) -> None:
+    """Change what the emulator does not know."""
+    for ours, theirs in UNKNOWN:
+        assert ours in template.read_text(), f"{ours} is not in the template any more"
+        template.write_text(template.read_text().replace(ours, theirs))
+
+
 class App:
     """A folder with an app."""
 
@@ -62,10 +69,7 @@ class App:
         for path, text in files(name).items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_text(text)
-        template = folder / "template.yaml"
-        for ours, theirs in UNKNOWN:
-            assert ours in template.read_text(), f"{ours} is not in the template any more"
-            template.write_text(template.read_text().replace(ours, theirs))
+        for_the_emulator(folder / "template.yaml")
 
     def build(self, dist: Path) -> None:
         """Run `sam build`; until a release is on the index, the wheel is found in `dist`."""
