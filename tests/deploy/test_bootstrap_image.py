@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import time
@@ -10,17 +11,15 @@ from pathlib import Path
 
 import pytest
 
+import sidelamb_local
+from sidelamb_handlers.config import load_config
 from sidelamb_local.scaffold import files
 from tests.deploy import bare_root, island
 from tests.deploy.deployed import wheels
 
-DOCKERFILE = Path(__file__).parents[2] / "infra" / "poller" / "Dockerfile"
-
-pytestmark = [
-    pytest.mark.timeout(600),
-    pytest.mark.skipif(not island.possible(), reason="a root folder needs root"),
-    pytest.mark.skipif("poller/requirements.txt" not in files("shop"), reason="init writes no poller/ yet"),
-]
+ROOT = Path(__file__).parents[2]
+DOCKERFILE = ROOT / "infra" / "poller" / "Dockerfile"
+PAGE = ROOT / "docs" / "poller.md"
 
 
 def instructions():
@@ -53,6 +52,9 @@ def downloaded(python, requirements, dist, folder):
     subprocess.run(words, check=True, capture_output=True)
 
 
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(not island.possible(), reason="a root folder needs root")
+@pytest.mark.skipif("poller/requirements.txt" not in files("shop"), reason="init writes no poller/ yet")
 def test_its_steps_make_an_image_that_polls_as_nobody(tmp_path, redis_url, db):
     root, python = tmp_path / "root", bare_root.python_of_the_runtime()
     bare_root.make(root, python)
@@ -91,6 +93,21 @@ def test_its_steps_make_an_image_that_polls_as_nobody(tmp_path, redis_url, db):
         assert task.terminate() == 0
 
 
-def test_it_is_the_image_that_the_task_has_without_it():
-    piece = Path(__file__).parents[2] / "infra/sidelamb_local/deploy/pieces/poller.yaml"
+def test_it_starts_from_the_image_that_the_task_has_without_it():
+    piece = Path(sidelamb_local.__file__).parent / "deploy" / "pieces" / "poller.yaml"
     assert f'"{dict(instructions())["FROM"]}"' in piece.read_text()
+
+
+def block(language):
+    (text,) = re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    return text
+
+
+def test_the_page_shows_it():
+    assert DOCKERFILE.read_text().endswith(block("dockerfile"))
+
+
+def test_the_capsules_that_the_page_shows_are_settings_of_a_poller():
+    text = block("toml").replace("${AWS::StackName}", "shop")
+    config = load_config(None, {"SIDELAMB_TOML": text, "SIDELAMB_REDIS_URL": "redis://cache"})
+    assert [capsule.function for capsule in config.capsules] == ["shop-worker:live", "shop-video:live"]

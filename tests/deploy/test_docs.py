@@ -28,6 +28,7 @@ PAGES = [
         "from-rq",
         "network",
         "operate",
+        "poller",
         "security",
     )
 ]
