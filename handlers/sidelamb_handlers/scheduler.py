@@ -171,14 +171,24 @@ class _Metrics:
 
 
 def handler(event: Any, context: Context) -> dict[str, Any]:
-    """Lambda's entry point; the event only says who woke it."""
+    """Lambda's entry point; the event only says who woke it.
+
+    Raises:
+        RedisError: Redis is away, or full. Lambda counts it as an error; the log says it once an outage.
+    """
+    global _is_away  # noqa: PLW0603 - for a sandbox's life
     woken_by = event.get("source") if isinstance(event, dict) else None
     until = time.time() + context.get_remaining_time_in_millis() / 1000 - MARGIN_S
     try:
         made = _scheduler.make_pass(until)
     except RedisError as error:
-        _log.error("pass not finished: %s", error)
+        if not _is_away:
+            _log.error("pass not finished: %s; what is due waits for a pass that is", error)
+        _is_away = True
         raise
+    if _is_away:
+        _log.warning("Redis works again")
+        _is_away = False
     done = asdict(made)
     if any(done.values()):
         _log.info("pass", extra={**done, "woken_by": woken_by})
@@ -187,5 +197,6 @@ def handler(event: Any, context: Context) -> dict[str, Any]:
 
 
 _log = new_logger()
+_is_away = False
 _scheduler = from_environment()
 _metrics = _Metrics()

@@ -313,6 +313,21 @@ class TestHandler:
         with pytest.raises(RedisError):
             module.handler({}, Context(10))
 
+    def test_an_outage_of_many_passes_is_one_line_and_its_end_another(self, monkeypatch, proxy: Proxy):
+        said: list[str] = []
+        for level in ("error", "warning"):
+            monkeypatch.setattr(module._log, level, lambda text, *args: said.append(text % args))
+        monkeypatch.setattr(module, "_scheduler", Scheduler(Link(proxy.url), STORE))
+        for _ in range(2):
+            proxy.cut()
+            for _ in range(3):
+                with pytest.raises(RedisError):
+                    module.handler({}, Context(10))
+            proxy.mend()
+            for _ in range(2):
+                module.handler({}, Context(10))
+        assert [line.partition(":")[0] for line in said] == ["pass not finished", "Redis works again"] * 2
+
     def test_without_a_url_it_says_what_to_set(self):
         with pytest.raises(ConfigError, match="SIDELAMB_REDIS_URL is not set for the scheduler"):
             from_environment({})
