@@ -13,10 +13,10 @@ from sidelamb.answers import code_of, refused
 from sidelamb.errors import RedisError, RedisUncertain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sidelamb.route import Command, Route, Steps
-    from sidelamb.store import Call
+    from sidelamb.store import Arg, Call
 
 __all__ = ["ask", "carry"]
 
@@ -24,6 +24,10 @@ T = TypeVar("T")
 
 WAIT_MS = 1_000
 """How long replicas are waited for."""
+MOST_ARGUMENTS = 3_999 - 3
+"""Keys and arguments of a script: ElastiCache Serverless takes 3,999 arguments a command."""
+PACKED = b"cmsgpack\0"
+"""The first of two arguments, if the second one is all of them."""
 _PROMISES = frozenset({"enqueue", "schedule"})
 """Scripts whose answer promises someone a job. What the others change may be forgotten without losing one."""
 
@@ -81,7 +85,7 @@ def ask(command: Command, route: Route, address: str) -> Steps[Any]:
 
 def _told(call: Call[T], route: Route, address: str, wait: int, *, by_digest: bool) -> Steps[list[Any]]:
     script = scripts.load(call.script)
-    rest: Command = (len(call.keys), *call.keys, *call.args)
+    rest: Command = (len(call.keys), *call.keys, *_arguments(call))
     also: tuple[Command, ...] = ((b"WAIT", wait, WAIT_MS),) if wait else ()
     key = call.keys[0] if call.keys else None
     replies = [None]
@@ -92,6 +96,17 @@ def _told(call: Call[T], route: Route, address: str, wait: int, *, by_digest: bo
     if isinstance(replies[0], Exception):
         raise refused(replies[0], address)
     return replies
+
+
+def _arguments(call: Call[Any]) -> Sequence[Arg]:
+    """Return the arguments of a call, as one if they are too many; `_common.lua` unpacks it."""
+    if len(call.args) + len(call.keys) <= MOST_ARGUMENTS:
+        return call.args
+    parts = [b"\xdd", len(call.args).to_bytes(4, "big")]  # MessagePack: an array of long strings
+    for arg in call.args:
+        raw = arg if isinstance(arg, bytes) else str(arg).encode()
+        parts += (b"\xdb", len(raw).to_bytes(4, "big"), raw)
+    return (PACKED, b"".join(parts))
 
 
 def _key_of(command: Command) -> bytes | None:

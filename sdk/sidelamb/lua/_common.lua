@@ -1,5 +1,9 @@
 -- Shared by all scripts: put before each when it is loaded. Touches no key by itself.
 
+-- Arguments that are too many for one command come as one.
+local ARGV = ARGV
+if ARGV[1] == 'cmsgpack\0' then ARGV = cmsgpack.unpack(ARGV[2]) end
+
 local CHUNK = 2000 -- arguments a command: ElastiCache Serverless takes 3,999, Lua's unpack about 8,000
 
 local function finite(n) return n ~= nil and n == n and n ~= math.huge and n ~= -math.huge end
