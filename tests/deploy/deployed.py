@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 SAM = ROOT / "build" / "tools" / "sam"
 
 # What the emulator does not know, and what stands for it. Everything else is the template as users have it.
+UNKNOWN_RESOURCES = [
+    "Type: AWS::Logs::QueryDefinition",
+    "Type: AWS::CloudWatch::Alarm\n    Properties:(?:\n      .*)*\n      Metrics:",  # those that reckon
+]
 UNKNOWN = [
     # It runs functions on this machine; so does the bare root folder with the poller's bundle.
     ("arm64", "x86_64"),
@@ -53,7 +58,12 @@ def wheels(folder: Path) -> Path:
 
 
 def for_the_emulator(template: Path) -> None:
-    """Change what the emulator does not know."""
+    """Change what the emulator does not know, and leave out what it has no idea of."""
+    for unknown in UNKNOWN_RESOURCES:
+        block = re.compile(rf"^  \w+:\n    {unknown}.*\n(?:(?:    .*)?\n)*", re.MULTILINE)
+        text, count = block.subn("", template.read_text())
+        assert count, f"the template has no {unknown} any more"
+        template.write_text(text)
     for ours, theirs in UNKNOWN:
         assert ours in template.read_text(), f"{ours} is not in the template any more"
         template.write_text(template.read_text().replace(ours, theirs))
