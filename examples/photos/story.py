@@ -13,7 +13,7 @@ import redis
 from models import SIZES, User, photographs
 from tally import PRICES, Figures, Tally, usd
 
-from sidelamb import configure
+from sidelamb import Client, configure
 from sidelamb_local.overview import look
 from sidelamb_local.stack import Stack
 
@@ -65,7 +65,7 @@ class Story:
                 self.views_one_by_one()
                 self.views_at_once()
                 self.last_retry(client)
-                self.account(client)
+                self.account()
         self.summary()
 
     # --- what happens --------------------------------------------------------------------------------------
@@ -139,12 +139,12 @@ class Story:
 
     # --- the end -------------------------------------------------------------------------------------------
 
-    def account(self, client: redis.Redis) -> None:
+    def account(self) -> None:
         """Every job must be where it should be: out of Redis, and in the database exactly once."""
         if self.ended(self.reminder) != "succeeded":
             raise Unaccounted("the reminder has not run")
         # A job's line is written a moment before its end is: they are settled in groups.
-        self.until(lambda: not _left(look(client, "")), lambda: f"still in Redis: {_left(look(client, ''))}")
+        self.until(lambda: not _left(look(Client())), lambda: f"still in Redis: {_left(look(Client()))}")
         expected = {
             "images": USERS * len(photographs()) * len(SIZES),
             "views": ONE_BY_ONE + AT_ONCE,

@@ -12,8 +12,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-import redis
-
+from sidelamb.client import Client
+from sidelamb.errors import RedisError
 from sidelamb_local.errors import LocalStackError
 from sidelamb_local.log_file import LogFile
 from sidelamb_local.overview import Overview, look
@@ -69,8 +69,9 @@ def run_dev(
         try:
             with console.status("starting Redis, Lambda and the poller …") if console.is_terminal else _nothing():
                 stack.start()
-            url, namespace = stack.redis_url, stack.namespace
-            with redis.Redis.from_url(url, socket_timeout=5.0) as client:
+            namespace = stack.namespace
+            client = Client(stack.redis_url, namespace=namespace)
+            with contextlib.closing(client.link):
                 _greet(console, stack)
                 last = _watch(view, stack, client)
         except KeyboardInterrupt:
@@ -83,7 +84,7 @@ def run_dev(
         console.print(_closing(last, stopped_s=time.monotonic() - began, namespace=namespace), highlight=False)
 
 
-def _watch(view: View, stack: Stack, client: redis.Redis) -> tuple[Overview, Overview]:
+def _watch(view: View, stack: Stack, client: Client) -> tuple[Overview, Overview]:
     """Show what happens, until a signal; return what was where at the start and at the end."""
     since = seen = _look(client, stack) or Overview()
     looked = 0.0
@@ -104,10 +105,10 @@ def _watch(view: View, stack: Stack, client: redis.Redis) -> tuple[Overview, Ove
     return since, _look(client, stack) or seen
 
 
-def _look(client: redis.Redis, stack: Stack) -> Overview | None:
+def _look(client: Client, stack: Stack) -> Overview | None:
     try:
-        return look(client, stack.namespace, stack.project.config.queues)
-    except redis.RedisError:
+        return look(client, stack.project.config.queues)
+    except RedisError:
         return None  # the poller says so, once
 
 

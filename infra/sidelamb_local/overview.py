@@ -6,13 +6,15 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from sidelamb.api.calls import Calls
 from sidelamb.errors import Malformed
-from sidelamb.keys import Keys
 from sidelamb.payload import decode
 
 if TYPE_CHECKING:
-    import redis
+    from sidelamb.client import Client
 
+MOST_QUEUES = 1_000
+"""A terminal shows no more."""
 _MS = 1e11
 """Timestamps above this are Sidekiq 8's integer milliseconds, below it epoch seconds."""
 
@@ -46,28 +48,24 @@ class Overview:
         return sum(queue.size for queue in self.queues)
 
 
-def look(client: redis.Redis, namespace: str, queues: tuple[str, ...] = ()) -> Overview:
+def look(client: Client, queues: tuple[str, ...] = ()) -> Overview:
     """Look once.
 
     Args:
-        client: A redis-py client.
-        namespace: Key prefix.
+        client: Whose Redis and namespace.
         queues: Shown also while they are empty.
 
     Raises:
-        redis.RedisError: Redis is away.
+        RedisError: Redis is away.
     """
-    keys = Keys(namespace)
-    with client.pipeline(transaction=False) as pipe:
-        pipe.smembers(keys.queues)
-        for key in (keys.leases, keys.retry, keys.schedule, keys.dead):
-            pipe.zcard(key)
-        pipe.get(keys.processed)
-        pipe.get(keys.failed)
-        known, in_flight, retries, scheduled, dead, processed, failed = pipe.execute()
-    names = list(dict.fromkeys([*queues, *sorted(_text(name) for name in known)]))
+    keys, calls = client.store.keys, Calls(client.store.keys)
+    counts = ((key, "ZCARD") for key in (keys.leases, keys.retry, keys.schedule, keys.dead))
+    known = (keys.queues, "SSCAN", 0, "COUNT", MOST_QUEUES)
+    call = calls.read(known, *counts, (keys.processed, "GET"), (keys.failed, "GET"))
+    (_, found), in_flight, retries, scheduled, dead, processed, failed = client.link.run(call)
+    names = list(dict.fromkeys([*queues, *sorted(name.decode(errors="replace") for name in found)]))
     return Overview(
-        queues=_queues(client, keys, names),
+        queues=_queues(client, names),
         in_flight=in_flight,
         retries=retries,
         scheduled=scheduled,
@@ -77,13 +75,12 @@ def look(client: redis.Redis, namespace: str, queues: tuple[str, ...] = ()) -> O
     )
 
 
-def _queues(client: redis.Redis, keys: Keys, names: list[str]) -> list[QueueState]:
-    with client.pipeline(transaction=False) as pipe:
-        for name in names:
-            pipe.llen(keys.queue(name))
-            pipe.llen(keys.alone(name))
-            pipe.lindex(keys.queue(name), -1)
-        replies: list[Any] = pipe.execute()
+def _queues(client: Client, names: list[str]) -> list[QueueState]:
+    keys, calls = client.store.keys, Calls(client.store.keys)
+    reads: list[tuple[Any, ...]] = []
+    for name in names:
+        reads += [(keys.queue(name), "LLEN"), (keys.alone(name), "LLEN"), (keys.queue(name), "LINDEX", -1)]
+    replies = client.link.run(calls.read(*reads)) if reads else []
     now = time.time()
     return [
         QueueState(name, size + alone, _latency(oldest, now))
@@ -91,15 +88,11 @@ def _queues(client: redis.Redis, keys: Keys, names: list[str]) -> list[QueueStat
     ]
 
 
-def _latency(raw: bytes | str | None, now: float) -> float | None:
+def _latency(raw: bytes | None, now: float) -> float | None:
     try:
-        since = decode(raw.encode() if isinstance(raw, str) else raw or b"").get("enqueued_at")
+        since = decode(raw or b"").get("enqueued_at")
     except Malformed:
         return None
     if not isinstance(since, int | float) or isinstance(since, bool):
         return None
     return max(0.0, now - (since / 1000 if since > _MS else since))
-
-
-def _text(name: bytes | str) -> str:
-    return name.decode(errors="replace") if isinstance(name, bytes) else name

@@ -6,15 +6,16 @@ read there. Supervised, it comes back when it ends by itself, as ECS would have 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
 import time
 from typing import TYPE_CHECKING
 
-import redis
-
+from sidelamb.errors import RedisError
 from sidelamb.keys import Keys
+from sidelamb.link import Link
 from sidelamb_local.child import Child, how_it_ended
 from sidelamb_local.environment import region
 from sidelamb_local.errors import LocalStackError
@@ -134,7 +135,7 @@ class PollerChild:
         """Wait until it is in Redis's list of processes: then it takes jobs."""
         until = time.monotonic() + START_LIMIT_S
         sign = f":{child.pid}:".encode()
-        with redis.Redis.from_url(redis_url, socket_timeout=5.0) as client:
+        with contextlib.closing(Link(redis_url)) as link:
             while time.monotonic() < until:
                 if child.ended:
                     child.kill()  # its last line has been read after that
@@ -142,10 +143,10 @@ class PollerChild:
                         f"the poller did not start: {self._last_line.removeprefix('sidelamb: ')}"
                     )
                 try:
-                    if any(sign in identity for identity in client.smembers(processes)):
+                    if any(sign in identity for identity in link.command(b"SMEMBERS", processes)):
                         return
-                except redis.RedisError as error:
-                    raise LocalStackError(f"Redis at {redis_url} cannot be used: {error}") from error
+                except RedisError as error:
+                    raise LocalStackError(str(error)) from error
                 time.sleep(LOOK_EVERY_S)
         raise LocalStackError(f"the poller did not start in {START_LIMIT_S:g} s: {self._last_line}")
 

@@ -10,8 +10,8 @@ from sidelamb import Client
 from sidelamb_local.overview import Overview, look
 
 
-def test_an_empty_redis_has_nothing(db):
-    assert look(db, "") == Overview()
+def test_an_empty_redis_has_nothing(db, redis_url):
+    assert look(Client(redis_url)) == Overview()
 
 
 def test_it_counts_what_waits_and_how_long(db, redis_url):
@@ -23,35 +23,35 @@ def test_it_counts_what_waits_and_how_long(db, redis_url):
     db.zadd("retry", {"y": 1, "z": 2})
     db.set("stat:processed", 12)
     db.set("stat:failed", 3)
-    seen = look(db, "", ("default",))
+    seen = look(Client(redis_url), ("default",))
     assert [(queue.name, queue.size) for queue in seen.queues] == [("default", 0), ("mail", 2)]
     assert seen.queues[1].latency_s == pytest.approx(5, abs=1)
     assert (seen.scheduled, seen.retries, seen.dead, seen.processed, seen.failed) == (1, 2, 1, 12, 3)
     assert seen.waiting == 2
 
 
-def test_jobs_under_suspicion_are_counted_with_their_queue(db):
+def test_jobs_under_suspicion_are_counted_with_their_queue(db, redis_url):
     db.sadd("queues", "mail")
     db.lpush("sidelamb:alone:mail", "{}")
-    assert look(db, "").queues[0].size == 1
+    assert look(Client(redis_url)).queues[0].size == 1
 
 
 @pytest.mark.parametrize(
     "payload", [b"not json", b"[]", b'{"enqueued_at":"yesterday"}', b'{"enqueued_at":true}', b"{}"]
 )
-def test_a_job_that_does_not_say_since_when_has_no_latency(db, payload):
+def test_a_job_that_does_not_say_since_when_has_no_latency(db, redis_url, payload):
     db.sadd("queues", "mail")
     db.lpush("queue:mail", payload)
-    assert look(db, "").queues[0].latency_s is None
+    assert look(Client(redis_url)).queues[0].latency_s is None
 
 
-def test_milliseconds_of_a_newer_sidekiq_are_understood(db):
+def test_milliseconds_of_a_newer_sidekiq_are_understood(db, redis_url):
     db.sadd("queues", "mail")
     db.lpush("queue:mail", b'{"enqueued_at":%d}' % ((time.time() - 7) * 1000))
-    assert look(db, "").queues[0].latency_s == pytest.approx(7, abs=1)
+    assert look(Client(redis_url)).queues[0].latency_s == pytest.approx(7, abs=1)
 
 
 def test_a_namespace_has_its_own(db, redis_url):
     Client(redis_url, namespace="{a}").push({"class": "a", "args": []})
-    assert look(db, "{a}").waiting == 1
-    assert look(db, "").waiting == 0
+    assert look(Client(redis_url, namespace="{a}")).waiting == 1
+    assert look(Client(redis_url)).waiting == 0

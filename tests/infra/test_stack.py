@@ -248,7 +248,7 @@ def test_changed_code_is_what_the_next_job_runs_and_its_new_queue_is_served(app,
 
 
 def test_a_redis_that_is_not_there_is_one_line(app):
-    with pytest.raises(LocalStackError, match=r"Redis at redis://127\.0\.0\.1:1/0 cannot be used"):
+    with pytest.raises(LocalStackError, match=r"Redis at 127\.0\.0\.1:1 cannot be reached"):
         Stack(app, redis_url="redis://127.0.0.1:1/0").start()
 
 

@@ -167,8 +167,10 @@ class TestAFailover:
         there = jids(watched.replica)
         assert len(there) == len(set(there)), "nothing twice"
         assert not set(there) & {jid for jid, what in producer.told.items() if what == "not stored"}
-        lost = {jid for jid, what in producer.told.items() if what == "stored"} - set(there)
-        assert len(lost) <= (0 if wait else 100)
+        stored = [jid for jid, what in producer.told.items() if what == "stored"]
+        lost = [n for n, jid in enumerate(stored) if jid not in set(there)]
+        assert not (wait and lost)
+        assert lost == list(range(lost[0], lost[0] + len(lost))) if lost else True, "only the last before the crash"
 
     async def test_in_good_order_is_followed_by_links_that_were_idle(self, watched: Watched) -> None:
         """Their connections lead to a replica now, if they lead anywhere."""
