@@ -66,7 +66,8 @@ async def test_jobs_are_shown_as_they_end_and_a_signal_ends_everything(app, env,
     assert errors == ""
     assert all([await gone(pid) for pid in below])
     kept = [sys.executable, "-m", "sidelamb_local.cli", "logs", "--jid", jid]
-    assert "✓ jobs.add" in subprocess.run(kept, cwd=app, env=env, capture_output=True, text=True).stdout  # noqa: ASYNC221
+    shown = subprocess.run(kept, cwd=app, env=env, capture_output=True, text=True, check=True)  # noqa: ASYNC221
+    assert "✓ jobs.add" in shown.stdout
 
 
 def test_on_a_terminal_there_is_a_panel_and_ctrl_c_ends_it(app, env, redis_url):
