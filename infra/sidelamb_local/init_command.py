@@ -49,6 +49,7 @@ class Plan:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             for name, text in self.new.items():
+                (self.folder / name).parent.mkdir(exist_ok=True)
                 with (self.folder / name).open("x") as file:
                     file.write(text)
         except OSError as error:

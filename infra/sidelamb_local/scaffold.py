@@ -7,7 +7,8 @@ live in one account without meeting each other.
 from __future__ import annotations
 
 import importlib.metadata
-from pathlib import Path
+
+from sidelamb_local.deploy.assemble import assembled
 
 __all__ = ["SAMCONFIG", "TEMPLATE", "files", "template"]
 
@@ -41,13 +42,14 @@ def files(stack: str) -> dict[str, str]:
         SAMCONFIG: samconfig(stack),
         "jobs.py": JOBS,
         "requirements.txt": requirements(),
+        "poller/requirements.txt": poller_requirements(),
         ".gitignore": GITIGNORE,
     }
 
 
 def template() -> str:
     """Return the template of this release, with empty sections for its user."""
-    return Path(__file__).with_name("app_template.yaml").read_text()
+    return assembled()
 
 
 def requirements() -> str:
@@ -56,6 +58,16 @@ def requirements() -> str:
         "# What the functions on AWS need. What your jobs import goes here too.\n"
         f"sidelamb=={importlib.metadata.version('sidelamb')}\n"
         "aws-lambda-powertools>=3.20\n"
+    )
+
+
+def poller_requirements() -> str:
+    """Return what the poller needs on Fargate, where no AWS library is there already."""
+    return (
+        "# What the poller's task runs. Your jobs do not run in it: their imports go into the other file.\n"
+        f"sidelamb=={importlib.metadata.version('sidelamb')}\n"
+        "botocore>=1.40\n"
+        "aiohttp>=3.12\n"
     )
 
 

@@ -54,7 +54,6 @@ def downloaded(python, requirements, dist, folder):
 
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(not island.possible(), reason="a root folder needs root")
-@pytest.mark.skipif("poller/requirements.txt" not in files("shop"), reason="init writes no poller/ yet")
 def test_its_steps_make_an_image_that_polls_as_nobody(tmp_path, redis_url, db):
     root, python = tmp_path / "root", bare_root.python_of_the_runtime()
     bare_root.make(root, python)

@@ -17,7 +17,6 @@ from botocore.exceptions import ClientError
 
 from sidelamb import Client
 from sidelamb.api import RetrySet, Stats
-from sidelamb_local.scaffold import template
 from tests.deploy import bare_root, island
 from tests.deploy.deployed import App, wheels
 from tests.deploy.emulator import REDIS_URL, emulator
@@ -25,7 +24,6 @@ from tests.deploy.emulator import REDIS_URL, emulator
 pytestmark = [
     pytest.mark.timeout(900),
     pytest.mark.skipif(not island.possible(), reason="a network of one's own needs root"),
-    pytest.mark.skipif("PollerService" not in template(), reason="the template has no poller yet"),
 ]
 
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import sys
 import tomllib
 
 import pytest
+import yaml
 
 from sidelamb_local.init_command import stack_name
+from sidelamb_local.intrinsics import TemplateLoader
 from sidelamb_local.project import load_project
 from sidelamb_local.scaffold import template
 
-WRITTEN = {".gitignore", "jobs.py", "requirements.txt", "samconfig.toml", "template.yaml"}
+WRITTEN = {".gitignore", "jobs.py", "poller", "requirements.txt", "samconfig.toml", "template.yaml"}
 MINE = "  # --- yours: variables of the worker\n"
 
 
@@ -72,9 +75,18 @@ def test_everything_is_named_for_the_stack_so_that_two_do_not_collide(init, fold
     assert stacks == ["shop-jobs", "shop-jobs-staging"]
     prefixes = [settings[env]["deploy"]["parameters"]["s3_prefix"] for env in ("default", "staging")]
     assert prefixes == stacks
-    text = template()
-    fixed = [line for line in text.splitlines() if "Name: " in line and "AWS::StackName" not in line]
-    assert fixed == []
+    resources = yaml.load(template(), TemplateLoader)["Resources"]
+    made = {key: one for key, one in resources.items() if one["Type"] != "AWS::Logs::MetricFilter"}  # in a group
+    given = [(key, name) for key, one in made.items() for name in names_of(one.get("Properties", {}))]
+    assert len(given) > 10
+    assert [(key, name) for key, name in given if "AWS::StackName" not in str(name)] == []
+
+
+def names_of(properties):
+    """Names that must be the only ones of their kind in an account: a resource's own, and its schedules'."""
+    events = properties.get("Events", {}).values()
+    yield from (event["Properties"].get("Name", "SAM's own") for event in events)
+    yield from (value for key, value in properties.items() if re.fullmatch(r"(?!Metric)\w*Name|Family", key))
 
 
 @pytest.mark.parametrize(

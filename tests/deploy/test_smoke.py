@@ -19,8 +19,6 @@ from tests.deploy.emulator import REDIS_URL, REGION, emulator
 
 NAME = "smoke-1"
 
-pytestmark = pytest.mark.skipif("PollerService" not in template(), reason="the template has no poller yet")
-
 
 @pytest.fixture
 def owner(monkeypatch, tmp_path):
