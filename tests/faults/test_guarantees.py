@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 def test_every_line_of_the_guarantees_names_a_test_that_exists():
     text = (ROOT / "docs" / "guarantees.md").read_text()
-    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    _header, *rows = [line for line in text.splitlines() if line.startswith("| ")]
     assert len(rows) > 15
     for row in rows:
         named = re.findall(r"`(tests/[\w/.]+)::(\w+)`", row)
