@@ -74,11 +74,7 @@ def _xray_layer() -> Layer:
                 said["enqueued_in"] = to_xray(job.traceparent)
             for name, value in said.items():
                 segment.put_annotation(key=name, value=value)
-            try:
-                return call()
-            except BaseException as error:
-                segment.add_exception(error, [], remote=False)
-                raise
+            return call()  # what it raises is noted at the segment's end
 
     return traced
 

@@ -27,6 +27,7 @@ PAGES = [
         "from-celery",
         "from-rq",
         "network",
+        "observe",
         "operate",
         "poller",
         "security",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 
 from sidelamb_handlers.poller.jsonlines import JsonLines
 
@@ -21,10 +20,9 @@ def test_a_line_has_the_fields_of_the_functions_lines():
 
 
 def test_an_exception_is_in_the_same_line():
-    try:
-        raise ValueError("no")
-    except ValueError:
-        record = logging.LogRecord("sidelamb.poller", logging.ERROR, "f.py", 1, "failed", (), sys.exc_info())
+    error = ValueError("no")
+    said = (ValueError, error, error.__traceback__)
+    record = logging.LogRecord("sidelamb.poller", logging.ERROR, "f.py", 1, "failed", (), said)
     text = JsonLines().format(record)
     assert "\n" not in text
     assert "ValueError: no" in json.loads(text)["traceback"]
