@@ -18,15 +18,15 @@ from sidelamb.errors import SidelambError
 from sidelamb_handlers.decision import Decision
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 __all__ = [
-    "EXTRA_BYTES",
     "MOST_BYTES",
     "Answer",
     "BadEvent",
     "Invocation",
     "Status",
+    "extra_bytes",
     "read_event",
     "write_event",
 ]
@@ -35,9 +35,6 @@ VERSION = 1
 
 MOST_BYTES = 6_291_456 - 4_096
 """Bytes of jobs in one event: Lambda's 6 MB for a synchronous request, less what is around them."""
-
-EXTRA_BYTES = 160
-"""Bytes that a job adds to an event beside its payload: commas, quotes, its field's name with its queue."""
 
 
 class BadEvent(SidelambError):
@@ -86,6 +83,11 @@ def write_event(
         }
     )
     return b'%b,"jobs":[%b]}' % (head[:-1], b",".join(jobs.values()))
+
+
+def extra_bytes(queues: Iterable[str]) -> int:
+    """Return what a job of these queues adds to an event, at most, beside its payload: its field's name in quotes."""
+    return 24 + max(map(len, queues))
 
 
 def read_event(event: Any) -> Invocation:

@@ -10,7 +10,7 @@ import re
 
 from sidelamb.errors import ConfigError
 
-__all__ = ["FROM_ALONE", "FROM_QUEUE", "Keys", "lease_field", "source_of"]
+__all__ = ["FROM_ALONE", "FROM_QUEUE", "Keys", "index_of", "lease_field", "source_of"]
 
 FROM_QUEUE = ":"
 """Between a lease field's index and its queue: the job came off the queue."""
@@ -94,5 +94,14 @@ def lease_field(index: int, queue: str, *, alone: bool = False) -> str:
 
 def source_of(field: str) -> tuple[str, bool]:
     """Return (queue, was it under suspicion) of a lease field."""
-    digits = len(field) - len(field.lstrip("0123456789"))
+    digits = _digits(field)
     return field[digits + 1 :], field[digits] == FROM_ALONE
+
+
+def index_of(field: str) -> int:
+    """Return a lease field's place among the others."""
+    return int(field[: _digits(field)])
+
+
+def _digits(field: str) -> int:
+    return len(field) - len(field.lstrip("0123456789"))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
-from sidelamb.keys import Keys, source_of
+from sidelamb.keys import Keys, index_of, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -369,7 +369,7 @@ class Store:
         def read(reply: list[bytes]) -> Held:
             values = dict(zip(reply[::2], reply[1::2], strict=True))
             jobs = {name.decode(): raw for name, raw in values.items() if name[:1].isdigit()}
-            jobs = dict(sorted(jobs.items(), key=lambda item: _index(item[0])))
+            jobs = dict(sorted(jobs.items(), key=lambda item: index_of(item[0])))
             meta = (values.get(name, b"").decode() for name in (b"capsule", b"poller", b"claim"))
             return Held(lease_id, jobs, *meta)
 
@@ -410,15 +410,11 @@ class Store:
         return self.keys(move.to)
 
 
-def _index(name: str) -> int:
-    return int(name[: len(name) - len(name.lstrip("0123456789"))])
-
-
 def _held(reply: list[bytes]) -> Held:
     """Read `{ id, field, payload, … }`; the capsule is the part of the id before its last colon."""
     lease_id = reply[0].decode()
     jobs = {name.decode(): raw for name, raw in zip(reply[1::2], reply[2::2], strict=True)}
-    jobs = dict(sorted(jobs.items(), key=lambda item: _index(item[0])))
+    jobs = dict(sorted(jobs.items(), key=lambda item: index_of(item[0])))
     return Held(lease_id, jobs, capsule=capsule_of(lease_id))
 
 

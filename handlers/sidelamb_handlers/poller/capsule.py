@@ -18,7 +18,7 @@ import orjson
 
 from sidelamb.keys import source_of
 from sidelamb_handlers.decision import Decision, Outcome
-from sidelamb_handlers.event import MOST_BYTES, write_event
+from sidelamb_handlers.event import MOST_BYTES, extra_bytes, write_event
 from sidelamb_handlers.metrics import Tally
 from sidelamb_handlers.poller.aftermath import Aftermath
 from sidelamb_handlers.poller.circuit import Circuit
@@ -99,7 +99,7 @@ class Capsule:
         self._ended.set()
         self.paused: tuple[str, ...] = ()
         """Queues that the last reserve found paused, with jobs in them: no use to peek at them."""
-        self._extra_bytes = 24 + max(len(q) for q in config.queues)
+        self._extra_bytes = extra_bytes(config.queues)
 
     # --- what others say -----------------------------------------------------------------------------------
 
