@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import sidelamb
 import sidelamb_handlers
 from sidelamb import registry
+from sidelamb.hooks import invocation_ends, invocation_starts, sandbox_starts
 from sidelamb.packing import new_jid
 from sidelamb.payload import decode, encode
 from sidelamb.server import layers
@@ -30,7 +31,7 @@ from sidelamb_local.errors import LocalStackError
 from sidelamb_local.probe import explain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from types import TracebackType
 
     from sidelamb import Job
@@ -102,6 +103,7 @@ def run_job(job: Job[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> 
 
     Raises:
         JobError: It cannot be called with these arguments.
+        LocalStackError: A hook of the app failed; says which.
         KeyboardInterrupt: Somebody pressed Ctrl-C.
     """
     template = job.template
@@ -120,10 +122,21 @@ def run_job(job: Job[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> 
         random=random.random,
     )
     attempt = Attempt("0:" + job.options.queue, job.options.queue, payload, "local", "local")
+    _call((*sandbox_starts, *invocation_starts))
     decision = runner.decode(attempt) or runner.attempt(attempt)
+    _call(invocation_ends)
     if isinstance(attempt.error, KeyboardInterrupt):
         raise KeyboardInterrupt
     return _ran(attempt, decision, results)
+
+
+def _call(hooks: Iterable[Callable[[], Any]]) -> None:
+    for hook in hooks:
+        try:
+            hook()
+        except Exception as error:
+            name = getattr(hook, "__qualname__", hook)
+            raise LocalStackError(f"the hook {name} failed: {type(error).__name__}: {error}") from error
 
 
 def users_traceback(error: BaseException) -> str:

@@ -19,6 +19,7 @@ from sidelamb_local.intrinsics import PLACEHOLDER, TemplateLoader
 from tests.deploy.cloudwatch import Alarm, Metrics
 from tests.deploy.emission import STACK, emit
 from tests.deploy.insights import ask, fields_of
+from tests.handlers.test_joblog import FAILURE_MOST, METRICS_MOST, METRICS_PACKED_MOST, SUCCESS_MOST
 from tests.infra.filter_pattern import FilterPattern
 
 if TYPE_CHECKING:
@@ -369,3 +370,35 @@ def test_every_name_in_the_account_begins_with_the_stacks():
     made += [properties["Name"] for properties in QUERIES.values()]
     made.append(DASHBOARD["DashboardName"])
     assert all(name.startswith((f"{STACK}-", f"{STACK}/")) for name in made)
+
+
+# --- the pages -------------------------------------------------------------------------------------------------
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_the_page_has_every_metric_alarm_and_field(everything):
+    page, bad_night = (DOCS / "observe.md").read_text(), (DOCS / "operate.md").read_text()
+    for name, unit in UNITS.items():
+        assert re.search(rf"^\|[^|]*`{name}`[^|]*\| {unit} \|", page, re.MULTILINE), name
+    for alarm in ALARMS.values():
+        name = alarm.properties["AlarmName"].removeprefix(f"{STACK}-")
+        assert f"`…-{name}`" in page
+        assert f"`{name}`" in bad_night
+    written = {name for *_, line in everything if '"outcome"' in line for name in json.loads(line)}
+    for field in written - {"level", "message", "timestamp"}:
+        assert f"`{field}`" in page, field
+
+
+def test_the_page_has_every_ceiling():
+    page = (DOCS / "observe.md").read_text()
+    for what, ceiling in (
+        ("custom metrics, one queue, all well", HEALTHY_MOST),
+        ("of each queue, whatever happens", QUEUE_MOST),
+        ("beside the queues, whatever happens", STACK_MOST),
+        ("bytes of a line about a success", SUCCESS_MOST),
+        ("bytes of a line about a failure", FAILURE_MOST),
+        ("bytes of metrics of an invocation with one job", METRICS_MOST),
+        ("the same, a job of a hundred in one invocation", METRICS_PACKED_MOST),
+    ):
+        assert f"| {what} | {ceiling:,} |" in page

@@ -90,6 +90,19 @@ def test_the_last_part_of_a_name_will_do_and_async_jobs_run_too(sidelamb):
     assert sidelamb("run", "slow", '{"a": [1]}').stdout == "{'slept': {'a': [1]}, 'name': 'jobs.slow'}\n"
 
 
+def test_the_apps_hooks_are_called_around_it(sidelamb, app):
+    with (app / "jobs.py").open("a") as file:
+        file.write(
+            "\nfrom sidelamb import after_invocation, before_invocation, on_sandbox_start\n"
+            "on_sandbox_start(lambda: print('sandbox'))\n"
+            "before_invocation(lambda: print('before'))\n"
+            "@after_invocation\ndef flush():\n    print('after')\n    raise ValueError('no')\n"
+        )
+    ended = sidelamb("run", "jobs.add", "1", "2")
+    assert ended.stdout.splitlines() == ["sandbox", "before", "adding", "after"]
+    assert refused(ended) == "the hook flush failed: ValueError: no"
+
+
 def test_an_argument_that_is_not_json_is_text(sidelamb):
     assert sidelamb("run", "add", "a", "b").stdout == "adding\n'ab'\n"
 
