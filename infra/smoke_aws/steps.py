@@ -134,10 +134,12 @@ def gone(account: Account) -> str:
         logs.delete_log_group(logGroupName=group["logGroupName"])  # a line that came late had made it again
     pages = account.client("lambda").get_paginator("list_functions").paginate()
     every = [one["FunctionName"] for page in pages for one in page["Functions"]]
+    pages = account.client("lambda").get_paginator("list_layers").paginate()
+    every += [one["LayerName"] for page in pages for one in page["Layers"]]
     left = [name for name in every if name.startswith(f"{account.stack}-")]
     if left or account.resources():
         raise Failed(f"of {account.stack} there is still: {', '.join(left) or 'the stack itself'}")
-    return "no function, log group or stack of that name"
+    return "no function, layer, log group or stack of that name"
 
 
 def cost(hours: float, reports: list[str]) -> str:

@@ -17,7 +17,7 @@ from tests.deploy import bare_root
 from tests.deploy.emulator import REDIS_URL, REGION, ROOT, Emulator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 SAM = ROOT / "build" / "tools" / "sam"
 
@@ -44,7 +44,7 @@ def sam_installed() -> Path:
         if not (SAM / "bin" / "sam").exists():
             subprocess.run([sys.executable, "-m", "venv", SAM], check=True)
             install = [SAM / "bin" / "pip", "install", "--quiet", "aws-sam-cli>=1.140", "cfn-lint>=1.30"]
-            subprocess.run(install, check=True)
+            subprocess.run(install, check=True, capture_output=True)
     return SAM / "bin" / "sam"
 
 
@@ -72,11 +72,24 @@ def for_the_emulator(template: Path) -> None:
 class App:
     """A folder with an app."""
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path, name: str, sections: Mapping[str, str], more: Mapping[str, str]) -> None:
+        """Write it.
+
+        Args:
+            folder: where.
+            name: of its stack.
+            sections: what its user has written into the template, by the titles of the sections.
+            more: files of theirs, by path.
+        """
         self.folder = folder
         self.name = name
         self._sam = sam_installed()
-        for path, text in files(name).items():
+        written = files(name) | more
+        for title, text in sections.items():
+            mark = f"# --- yours: {title}\n"
+            assert mark in written["template.yaml"]
+            written["template.yaml"] = written["template.yaml"].replace(mark, mark + text)
+        for path, text in written.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_text(text)
         for_the_emulator(folder / "template.yaml")
@@ -161,8 +174,10 @@ class Stack:
         with bare_root.contained(root, container["command"], env, log) as running:
             yield running
 
-    def log(self, what: str) -> list[str]:
-        """Return the lines of one of its log groups: worker, scheduler."""
-        logs, group = self.aws.client("logs"), f"/sidelamb/{self.name}/{what}"
+    def log(self, group: str) -> list[str]:
+        """Return the lines of a log group, none if nothing was said yet: worker, scheduler, or a name in full."""
+        logs, group = self.aws.client("logs"), group if group[0] == "/" else f"/sidelamb/{self.name}/{group}"
+        if not logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]:
+            return []
         pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group)
         return [event["message"] for page in pages for event in page["events"]]

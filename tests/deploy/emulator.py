@@ -44,7 +44,9 @@ def installed() -> Path:
         if not (TOOL / "bin" / "ministack").exists():
             # It runs functions on its own Python, so it has the runtime's.
             subprocess.run([python_of_the_runtime(), "-m", "venv", TOOL], check=True)
-            subprocess.run([TOOL / "bin" / "pip", "install", "--quiet", f"ministack=={VERSION}"], check=True)
+            # With the translator it takes the template as SAM has it.
+            needed = [f"ministack=={VERSION}", "aws-sam-translator>=1.90"]
+            subprocess.run([TOOL / "bin" / "pip", "install", "--quiet", *needed], check=True, capture_output=True)
     return TOOL / "bin" / "ministack"
 
 

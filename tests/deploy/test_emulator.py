@@ -9,8 +9,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import subprocess
+import textwrap
 import time
+from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
@@ -27,6 +30,30 @@ pytestmark = [
 ]
 
 
+DOCS = Path(__file__).parents[2] / "docs"
+VIDEO_JOBS = """\
+from sidelamb import job
+
+@job(name="cut", queue="video")
+def cut(what: str) -> None:
+    print(f"cutting {what}")
+"""
+
+
+def shown(page, language, words):
+    """The block of a page that has these words, for it to be true."""
+    blocks = re.findall(rf"^```{language}\n(.*?)^```$", (DOCS / page).read_text(), re.MULTILINE | re.DOTALL)
+    (text,) = [block for block in blocks if words in block]
+    return text
+
+
+VIDEO = {
+    "resources": shown("deploy.md", "yaml", "VideoFunction:"),
+    "capsules": textwrap.indent(shown("poller.md", "toml", "[capsules.video]"), " " * 16),
+    "functions of the poller": shown("poller.md", "yaml", "VideoFunction.Alias"),
+}
+
+
 def until(holds, *tasks):
     """Wait for something that nobody announces."""
     deadline = time.monotonic() + 60
@@ -38,7 +65,7 @@ def until(holds, *tasks):
 
 
 def test_two_stacks_run_their_jobs_and_never_meet(tmp_path):
-    app = App(tmp_path / "shop", "shop")
+    app = App(tmp_path / "shop", "shop", VIDEO, {"video/jobs.py": VIDEO_JOBS})
     app.build(wheels(tmp_path / "dist"))
     roots = [tmp_path / "root", tmp_path / "other"]
     for root in roots:
@@ -54,6 +81,7 @@ def test_two_stacks_run_their_jobs_and_never_meet(tmp_path):
                 stack.enter_context(contextlib.closing(Client(REDIS_URL, namespace=n))) for n in ("", "staging")
             ]
             jobs_run_where_they_were_enqueued(shop, staging, clients, first, second)
+            a_queue_of_its_own_goes_to_a_function_of_its_own(shop, clients[0], first)
             the_deployed_scheduler_promotes(shop, clients[0], first)
             a_failed_job_is_retried(clients[0], first)
             the_health_check_sees_it(shop, roots[0])
@@ -74,6 +102,12 @@ def jobs_run_where_they_were_enqueued(shop, staging, clients, *tasks):
         until(lambda of=stack, all_of=mine: all_of <= said_of(of), *tasks)
         assert not said_of(stack) & others
         assert any("Hello, 19!" in line for line in stack.log("worker"))
+
+
+def a_queue_of_its_own_goes_to_a_function_of_its_own(shop, client, *tasks):
+    client.enqueue("cut", "film", queue="video")
+    until(lambda: any("cutting film" in line for line in shop.log("/aws/lambda/shop-video")), *tasks)
+    assert not any("cutting" in line for line in shop.log("worker"))
 
 
 def said_of(stack):
