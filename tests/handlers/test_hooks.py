@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
 from typing import TYPE_CHECKING
 
 import pytest
@@ -161,3 +163,25 @@ def test_a_setting_that_is_wrong_is_said_at_once(make_worker):
         make_worker(SIDELAMB_LOG_SUCCESSES="2")
     with pytest.raises(ConfigError, match="SIDELAMB_TRACER is 'zipkin'; the one that is known is xray"):
         make_worker(SIDELAMB_TRACER="zipkin")
+
+
+def test_what_an_async_job_logs_says_which_job_it_is(make_worker, leased, job):
+    seen = []
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            seen.append((record.getMessage(), record.__dict__.get("jid")))
+
+    handler = Keep()
+    logging.getLogger("of_the_app").addHandler(handler)
+
+    async def work() -> None:
+        logging.getLogger("of_the_app").warning("half way")
+        await asyncio.to_thread(logging.getLogger("of_the_app").warning, "on a thread of its own")
+
+    job(work)
+    try:
+        make_worker().handle(leased(payload("work", jid="j-7")), Context())
+    finally:
+        logging.getLogger("of_the_app").removeHandler(handler)
+    assert seen == [("half way", "j-7"), ("on a thread of its own", "j-7")]

@@ -15,7 +15,7 @@ from sidelamb_handlers.attempt import Attempt
 from sidelamb_handlers.decision import SUCCEEDED, Decision, Outcome
 from sidelamb_handlers.figures import Figures
 from sidelamb_handlers.joblog import JobLog, name_jobs
-from sidelamb_handlers.logger import new_logger
+from sidelamb_handlers.logger import Logger, new_logger
 from tests.handlers.kit import NOW
 
 if TYPE_CHECKING:
@@ -280,3 +280,17 @@ def test_metrics_cost_few_bytes_a_job():
         packed.add(real(), SUCCEEDED)
     assert len("".join(one.lines(NOW))) <= METRICS_MOST
     assert len("".join(packed.lines(NOW))) <= METRICS_PACKED_MOST * 100
+
+
+def test_an_apps_powertools_logger_says_it_too():
+    stream = io.StringIO()
+    logger = Logger(service="of the app", stream=stream)
+    name_jobs()
+    token = running.set(ran({**JOB, "traceparent": f"00-{'5' * 32}-{'7' * 16}-01"}))
+    try:
+        logger.info("half way", extra={"order": 12})
+    finally:
+        running.reset(token)
+    line = said(stream)
+    assert (line["message"], line["order"], line["service"]) == ("half way", 12, "of the app")
+    assert (line["jid"], line["class"], line["queue"], line["trace_id"]) == ("j1", "app.send", "mail", "5" * 32)
