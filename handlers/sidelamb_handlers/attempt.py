@@ -142,6 +142,10 @@ class Runner:
         self._clock = clock
         self._judge = Judge(registry, clock=clock, random=random, unknown_for_s=unknown_for_s)
 
+    def surround(self, layer: ServerMiddleware) -> None:
+        """Put a layer around all there are."""
+        self._middleware = (layer, *self._middleware)
+
     def decode(self, a: Attempt) -> Decision | None:  # noqa: PLR0911 - one for each reason
         """Look whether the payload is a job that may run, and resolve its name. A decision: it will not run."""
         payload = a.payload

@@ -1,7 +1,7 @@
 """Jobs as parts of the trace in which they were enqueued, for apps that trace.
 
-With OpenTelemetry loaded by the app's modules, a job runs in the context that its payload carries: the spans that
-it starts belong to the trace of whoever enqueued it. With SIDELAMB_TRACER=xray each job is a subsegment of its
+Where the app has set OpenTelemetry up, a job runs in the context that its payload carries: the spans that it
+starts belong to the trace of whoever enqueued it. With SIDELAMB_TRACER=xray each job is a subsegment of its
 invocation, by powertools' Tracer, with the job's id, class, queue and that trace as annotations to search by. An
 invocation may run jobs of many traces, so it cannot itself be a part of theirs.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Layer = Callable[[CurrentJob, Callable[[], Any]], Any]
 
-__all__ = ["tracing_layers"]
+__all__ = ["in_its_trace", "telemetry_is_set_up", "xray_layers"]
 
 NAME_MOST = 200
 """Characters of a subsegment's name (X-Ray's limit)."""
@@ -29,8 +29,8 @@ _NAME_SIGNS = frozenset(" _.:/%&#=+\\-@")
 """What X-Ray allows in a name beside letters and digits."""
 
 
-def tracing_layers(environ: Mapping[str, str]) -> tuple[Layer, ...]:
-    """Return the layers to put around each job: none for an app that does not trace.
+def xray_layers(environ: Mapping[str, str]) -> tuple[Layer, ...]:
+    """Return the layer that makes each job a subsegment, if it is asked for.
 
     Raises:
         ConfigError: SIDELAMB_TRACER names something else than xray, or its library is not installed.
@@ -38,11 +38,16 @@ def tracing_layers(environ: Mapping[str, str]) -> tuple[Layer, ...]:
     tracer = environ.get("SIDELAMB_TRACER", "")
     if tracer not in {"", "xray"}:
         raise ConfigError(f"SIDELAMB_TRACER is {tracer!r}; the one that is known is xray")
-    layers = (_in_its_trace,) if "opentelemetry.trace" in sys.modules else ()
-    return (*layers, _xray_layer()) if tracer else layers
+    return (_xray_layer(),) if tracer else ()
 
 
-def _in_its_trace(job: CurrentJob, call: Callable[[], Any]) -> Any:
+def telemetry_is_set_up() -> bool:
+    """Say whether the app has given OpenTelemetry a provider; that it is loaded may be redis-py's doing."""
+    trace = sys.modules.get("opentelemetry.trace")
+    return trace is not None and not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+
+
+def in_its_trace(job: CurrentJob, call: Callable[[], Any]) -> Any:
     """Run a job in the OpenTelemetry context that its payload carries."""
     trace = job.traceparent
     if not trace:

@@ -43,7 +43,7 @@ from sidelamb_handlers.leftovers import Leftovers
 from sidelamb_handlers.metrics import Tally
 from sidelamb_handlers.settler import Settler
 from sidelamb_handlers.states import States
-from sidelamb_handlers.tracing import tracing_layers
+from sidelamb_handlers.tracing import in_its_trace, telemetry_is_set_up, xray_layers
 from sidelamb_handlers.watch import Watch
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Worker:
         self._runner = Runner(
             registry,
             self._loop.run,
-            (*tracing_layers(environ), *layers()),
+            (*xray_layers(environ), *layers()),
             clock=clock,
             random=random.SystemRandom().random,
             unknown_for_s=_seconds(environ, "SIDELAMB_UNKNOWN_FOR", 3_600.0),
@@ -148,7 +148,9 @@ class Worker:
         if not self._started:
             for hook in sandbox_starts:
                 hook()
-            name_jobs()  # a hook may have set logging up
+            name_jobs()  # a hook may have set logging up, and OpenTelemetry
+            if telemetry_is_set_up():
+                self._runner.surround(in_its_trace)
             self._started = True
         for hook in invocation_starts:
             hook()
