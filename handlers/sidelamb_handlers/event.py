@@ -86,7 +86,7 @@ def write_event(
 
 
 def extra_bytes(queues: Iterable[str]) -> int:
-    """Return the most that a job of these queues adds to an event beside its payload: its field's name in quotes."""
+    """Return the most that a job of these queues adds to an event beside its payload: its field's quoted name."""
     return 24 + max(map(len, queues))
 
 

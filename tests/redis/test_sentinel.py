@@ -170,7 +170,9 @@ class TestAFailover:
         stored = [jid for jid, what in producer.told.items() if what == "stored"]
         lost = [n for n, jid in enumerate(stored) if jid not in set(there)]
         assert not (wait and lost)
-        assert lost == list(range(lost[0], lost[0] + len(lost))) if lost else True, "only the last before the crash"
+        assert lost == list(range(lost[0], lost[0] + len(lost))) if lost else True, (
+            "only the last before the crash"
+        )
 
     async def test_in_good_order_is_followed_by_links_that_were_idle(self, watched: Watched) -> None:
         """Their connections lead to a replica now, if they lead anywhere."""
