@@ -627,13 +627,13 @@ class TestTimeouts:
         assert time.time() < context.ends
 
     def test_after_a_job_that_blocks_the_loop_there_is_time_left_to_settle(self, make_worker, job, leased):
-        """The real numbers divided by ten: an invocation of 15 s or more."""
+        """The real numbers divided by four: an invocation of 15 s or more."""
 
         @job
         async def work() -> None:
-            time.sleep(1.7)  # noqa: ASYNC251 - blocks the loop
+            time.sleep(4)  # noqa: ASYNC251 - blocks the loop
 
-        answer = make_worker().handle(leased(payload("work")), Context(1.5))
+        answer = make_worker().handle(leased(payload("work")), Context(3.75))
         assert answer["status"] == "settled"
 
 
