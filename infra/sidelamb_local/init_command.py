@@ -1,7 +1,8 @@
 """`sidelamb init`: makes a folder an app that `sam build && sam deploy --guided` puts on AWS.
 
-It writes files and nothing else, never over one that is there. `--upgrade` renews the template alone: the sections
-that are marked as the user's stay, and what would change is shown before it is written.
+It writes files and nothing else, never over one that is there. `--upgrade` renews what belongs to the release, the
+template and the rules of its build: the sections that are marked as the user's stay, and what would change is shown
+before it is written.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from sidelamb_local.errors import LocalStackError
 from sidelamb_local.marked import renewed
-from sidelamb_local.scaffold import SAMCONFIG, TEMPLATE, files, template
+from sidelamb_local.scaffold import MAKEFILE, RULES, SAMCONFIG, TEMPLATE, files, rules, template
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +57,12 @@ class Plan:
             raise LocalStackError(f"{error.filename} cannot be written: {error.strerror}") from error
 
 
+KEPT = {
+    "requirements.txt": "see that it names sidelamb and aws-lambda-powertools",
+    MAKEFILE: f"add the line `include {RULES}` to it: `sam build` makes the functions' bundles by these rules",
+}
+"""What a file must have that was there already."""
+
 NEXT = """\
 
 Next, on this machine:  sidelamb dev, and in another shell: sidelamb enqueue jobs.greet world
@@ -80,28 +87,28 @@ def make(folder: Path, stack: str, *, say: Callable[[str], object], ask: Callabl
     for name in planned.new:
         say(f"wrote {folder / name}")
     for name in planned.kept:
-        say(f"kept  {folder / name}")
-    if "requirements.txt" in planned.kept:
-        say("      see that requirements.txt names sidelamb and aws-lambda-powertools")
+        say(f"kept  {folder / name}" + (f": {KEPT[name]}" if name in KEPT else ""))
     say(NEXT)
 
 
 def renew(folder: Path, *, say: Callable[[str], object], agreed: Callable[[], bool]) -> None:
-    """Renew a folder's template: show what changes, and write it if that is agreed to.
+    """Renew what belongs to the release: show what changes, and write it if that is agreed to.
 
     Raises:
         LocalStackError: as `upgrade`.
     """
-    new, diff = upgrade(folder)
-    if not diff:
-        say(f"{folder / TEMPLATE} is up to date")
+    new = upgrade(folder)
+    for name, (_, diff) in new.items():
+        say(diff or f"{folder / name} is up to date")
+    changed = {name: text for name, (text, diff) in new.items() if diff}
+    if not changed:
         return
-    say(diff)
     if not agreed():
-        say(f"{folder / TEMPLATE} was not changed; --yes writes it")
+        say("nothing was changed; --yes writes it")
         return
-    (folder / TEMPLATE).write_text(new)
-    say(f"wrote {folder / TEMPLATE}")
+    for name, text in changed.items():
+        (folder / name).write_text(text)
+        say(f"wrote {folder / name}")
 
 
 def plan(folder: Path, stack: str) -> Plan:
@@ -122,8 +129,8 @@ def plan(folder: Path, stack: str) -> Plan:
     return Plan(folder, {name: text for name, text in texts.items() if name not in there}, tuple(there))
 
 
-def upgrade(folder: Path) -> tuple[str, str]:
-    """Return the template of this release with the folder's own sections in it, and the diff to what is there.
+def upgrade(folder: Path) -> dict[str, tuple[str, str]]:
+    """Return each file of this release by its name: its text, the folder's own sections in it, and the diff to now.
 
     Raises:
         LocalStackError: there is no template, or its sections cannot be kept.
@@ -133,9 +140,16 @@ def upgrade(folder: Path) -> tuple[str, str]:
         old = path.read_text()
     except OSError as error:
         raise LocalStackError(f"{path}: {error.strerror}; `sidelamb init` writes one") from error
-    new = renewed(old, template(), str(path))
+    build = (folder / RULES).read_text() if (folder / RULES).exists() else ""
+    return {
+        TEMPLATE: _compared(TEMPLATE, old, renewed(old, template(), str(path))),
+        RULES: _compared(RULES, build, rules()),
+    }
+
+
+def _compared(name: str, old: str, new: str) -> tuple[str, str]:
     lines = difflib.unified_diff(
-        old.splitlines(keepends=True), new.splitlines(keepends=True), f"{TEMPLATE} (yours)", f"{TEMPLATE} (new)"
+        old.splitlines(keepends=True), new.splitlines(keepends=True), f"{name} (yours)", f"{name} (new)"
     )
     return new, "".join(lines)
 

@@ -7,13 +7,22 @@ live in one account without meeting each other.
 from __future__ import annotations
 
 import importlib.metadata
+from pathlib import Path
 
+from sidelamb_local import deploy
 from sidelamb_local.deploy.assemble import assembled
 
-__all__ = ["SAMCONFIG", "TEMPLATE", "files", "template"]
+__all__ = ["MAKEFILE", "RULES", "SAMCONFIG", "TEMPLATE", "files", "rules", "template"]
 
 TEMPLATE = "template.yaml"
 SAMCONFIG = "samconfig.toml"
+MAKEFILE = "Makefile"
+RULES = "sidelamb.mk"
+
+MAKE = f"""\
+# `sam build` makes the functions' bundles by these rules. What you add here is yours.
+include {RULES}
+"""
 
 JOBS = '''\
 """The jobs of this app. A worker runs what is declared here; see SIDELAMB_JOBS in template.yaml."""
@@ -40,6 +49,8 @@ def files(stack: str) -> dict[str, str]:
     return {
         TEMPLATE: template(),
         SAMCONFIG: samconfig(stack),
+        MAKEFILE: MAKE,
+        RULES: rules(),
         "jobs.py": JOBS,
         "requirements.txt": requirements(),
         "poller/requirements.txt": poller_requirements(),
@@ -50,6 +61,11 @@ def files(stack: str) -> dict[str, str]:
 def template() -> str:
     """Return the template of this release, with empty sections for its user."""
     return assembled()
+
+
+def rules() -> str:
+    """Return how `sam build` makes a bundle, for make."""
+    return Path(deploy.__path__[0], RULES).read_text()
 
 
 def requirements() -> str:

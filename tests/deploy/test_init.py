@@ -18,6 +18,7 @@ from sidelamb_local.project import load_project
 from sidelamb_local.scaffold import template
 
 WRITTEN = {".gitignore", "jobs.py", "poller", "requirements.txt", "samconfig.toml", "template.yaml"}
+WRITTEN |= {"Makefile", "sidelamb.mk"}
 MINE = "  # --- yours: variables of the worker\n"
 
 
@@ -136,12 +137,15 @@ def test_a_folder_that_is_set_up_is_left_alone(init, folder, name):
 def test_an_app_that_is_there_keeps_its_files_and_is_told_so(init, folder):
     (folder / "jobs.py").write_text("# mine\n")
     (folder / "requirements.txt").write_text("django\n")
+    (folder / "Makefile").write_text("test:\n\tpytest\n")
     ended = init()
     assert ended.returncode == 0
     assert (folder / "jobs.py").read_text() == "# mine\n"
     assert (folder / "requirements.txt").read_text() == "django\n"
-    assert "kept  jobs.py" in ended.stdout
-    assert "see that requirements.txt names sidelamb" in ended.stdout
+    assert (folder / "Makefile").read_text() == "test:\n\tpytest\n"
+    assert "kept  jobs.py\n" in ended.stdout
+    assert "kept  requirements.txt: see that it names sidelamb" in ended.stdout
+    assert "kept  Makefile: add the line `include sidelamb.mk`" in ended.stdout
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(init, folder):
@@ -171,7 +175,7 @@ def test_an_upgrade_shows_what_it_would_change_and_changes_nothing_unasked(init,
     assert "-      OldName: !Ref LogDays" in ended.stdout.splitlines()
     assert "+      RetentionInDays: !Ref LogDays" in ended.stdout.splitlines()
     assert "MY_BUCKET" not in "".join(line for line in ended.stdout.splitlines() if line[:1] in "+-")
-    assert "was not changed" in ended.stdout
+    assert "nothing was changed" in ended.stdout
     assert mine.read_text() == before
 
 
@@ -179,6 +183,19 @@ def test_an_upgrade_that_is_agreed_to_keeps_what_is_the_users(init, mine):
     assert init("--upgrade", "--yes").returncode == 0
     assert mine.read_text() == template().replace(MINE, MINE + "          MY_BUCKET: photos\n")
     assert "is up to date" in init("--upgrade", "--yes").stdout
+
+
+def test_an_upgrade_renews_the_rules_of_the_build_too(init, folder):
+    init()
+    rules = folder / "sidelamb.mk"
+    new = rules.read_text()
+    rules.write_text(new.replace("manylinux2014", "manylinux1"))
+    said = init("--upgrade").stdout
+    assert "template.yaml is up to date" in said
+    assert "-WHEELS     = $(foreach of,manylinux1 " in said
+    rules.unlink()
+    assert init("--upgrade", "--yes").returncode == 0
+    assert rules.read_text() == new
 
 
 def test_an_upgrade_that_would_lose_something_is_refused(init, mine):

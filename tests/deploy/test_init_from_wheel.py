@@ -18,6 +18,8 @@ from sidelamb_local.scaffold import template
 ROOT = Path(__file__).parents[2]
 TOOLS = ROOT / "build" / "tools" / "sam"
 RUNTIME = "3.13"
+UNCHECKED_HASH = 0b01
+"""How a .pyc says that it belongs to its source whatever that is (PEP 552)."""
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -127,6 +129,20 @@ def it_builds(app, sam, dist, env):
     libraries = list((built / "WorkerFunction").rglob("*.so"))
     assert libraries
     assert all("aarch64" in library.name for library in libraries)
+    it_is_compiled(built / "WorkerFunction")
+    assert not (built / "WorkerFunction" / "poller").exists()
+
+
+def it_is_compiled(bundle):
+    """As Lambda has it: read-only, so that no sandbox could keep what it compiled; and with no look at the source."""
+    left = []
+    for source in bundle.rglob("*.py"):
+        code = source.parent / "__pycache__" / f"{source.stem}.cpython-{RUNTIME.replace('.', '')}.pyc"
+        flags = int.from_bytes(code.read_bytes()[4:8], "little") if code.exists() else None
+        if flags != UNCHECKED_HASH:
+            left.append(source)
+    assert not left
+    assert b"/var/task/jobs.py" in (bundle / "__pycache__" / "jobs.cpython-313.pyc").read_bytes()
 
 
 def test_the_functions_of_the_deploy_page_fit_into_the_template(sam, tmp_path):
