@@ -29,6 +29,7 @@ from sidelamb.errors import ConfigError, RedisError
 from sidelamb.hooks import invocation_ends, invocation_starts, sandbox_starts
 from sidelamb.keys import source_of
 from sidelamb.link import Link
+from sidelamb.links import close_links
 from sidelamb.registry import registry
 from sidelamb.server import layers
 from sidelamb.store import Claim, Store
@@ -41,6 +42,7 @@ from sidelamb_handlers.figures import Figures
 from sidelamb_handlers.joblog import JobLog, name_jobs
 from sidelamb_handlers.leftovers import Leftovers
 from sidelamb_handlers.metrics import Tally
+from sidelamb_handlers.restored import when_restored
 from sidelamb_handlers.settler import Settler
 from sidelamb_handlers.states import States
 from sidelamb_handlers.tracing import in_its_trace, telemetry_is_set_up, xray_layers
@@ -116,6 +118,7 @@ class Worker:
         self._figures: Figures | None = None
         self._started = False
         self._spoiled = False
+        when_restored(environ, close_links)
         name_jobs()
 
     def handle(self, event: Any, context: Context) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The Runtime API as one sandbox sees it.
 
 `GET next` waits, without a limit, for an event; `POST response`, `POST error` and `POST init/error` bring
-what became of it. Each sandbox has a port of its own, so a request says which process it comes from.
+what became of it. `GET restore/next` is where a snapshot would be taken: here the process goes on at once. Each sandbox has a port of its own, so a request says which process it comes from.
 
 What an event or a response *means* is the sandbox's business (`Runtime`); this file only speaks HTTP.
 """
@@ -89,7 +89,9 @@ class RuntimeApi:
                 request.answer(self._runtime.respond(request_id, body))
             case "POST", ["invocation", request_id, "error"]:
                 request.answer(self._runtime.fail(request_id, body, request.header(ERROR_TYPE)))
-            case "POST", ["init", "error"]:
+            case "GET", ["restore", "next"]:
+                request.answer(HTTPStatus.OK)
+            case "POST", ["init" | "restore", "error"]:
                 request.answer(self._runtime.fail_init(body, request.header(ERROR_TYPE)))
             case _:
                 request.answer(HTTPStatus.NOT_FOUND)

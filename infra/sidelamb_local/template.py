@@ -47,6 +47,7 @@ class FunctionSpec:
         environment: Variables of its own.
         concurrency: ReservedConcurrentExecutions, or None.
         schedule_s: The period of its `rate(…)` schedule, or None.
+        snap_start: Its sandboxes begin as copies of a snapshot; here, their hooks for that are called.
     """
 
     name: str
@@ -58,6 +59,7 @@ class FunctionSpec:
     environment: dict[str, str] = field(default_factory=dict)
     concurrency: int | None = None
     schedule_s: float | None = None
+    snap_start: bool = False
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,7 @@ def _spec(path: Path, logical_id: str, properties: dict[str, Any], scope: Scope)
         environment=_environment(_mapping(properties.get("Environment")).get("Variables"), scope),
         concurrency=_whole(concurrency),
         schedule_s=_schedule(_mapping(properties.get("Events")), scope),
+        snap_start=scope.resolve(_mapping(properties.get("SnapStart")).get("ApplyOn")) == "PublishedVersions",
     )
 
 

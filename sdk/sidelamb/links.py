@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sidelamb.alink import AsyncLink
     from sidelamb.target import RedisTarget
 
-__all__ = ["LoopLink", "LoopLinks", "link_to", "loop_links_to"]
+__all__ = ["LoopLink", "LoopLinks", "close_links", "link_to", "loop_links_to"]
 
 _links: dict[str, Link] = {}
 _loop_links: dict[str, LoopLinks] = {}
@@ -34,6 +34,12 @@ def link_to(target: RedisTarget | Target) -> Link:
         found = _links.get(target)
         return found or _links.setdefault(target, Link(target))
     return Link(target)
+
+
+def close_links() -> None:
+    """Close the connections of all shared blocking links; the next calls open new ones."""
+    for link in list(_links.values()):
+        link.close()
 
 
 def loop_links_to(target: RedisTarget | Target) -> LoopLinks:

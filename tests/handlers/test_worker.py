@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -86,6 +87,12 @@ class TestColdStart:
         assert not [name for name in loaded if name.startswith(("boto3", "botocore."))]
         assert not loaded & {"aiohttp", "pydantic", "aws_xray_sdk"}
         assert not [name for name in loaded if name.startswith("sidelamb_handlers.poller")]
+        modules = Counter(name.partition(".")[0] for name in loaded)
+        assert {name: modules[name] for name in MOST_MODULES if modules[name] > MOST_MODULES[name]} == {}
+
+
+MOST_MODULES = {"sidelamb": 40, "sidelamb_handlers": 28, "redis": 75, "aws_lambda_powertools": 45, "asyncio": 35}
+"""A cold start pays for each: a new one needs a reason (`python bench/cold_start.py` says what it costs)."""
 
 
 class TestEvent:

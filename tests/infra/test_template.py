@@ -36,6 +36,13 @@ def test_a_plain_function_has_lambdas_defaults(load, tmp_path):
     assert spec.environment == {}
 
 
+def test_snap_start_is_on_only_if_the_template_says_so(load):
+    on = "Parameters:\n  Snap: {Type: String, Default: %s}\n" + function("      SnapStart: {ApplyOn: !Ref Snap}\n")
+    assert load(on % "PublishedVersions").functions["Worker"].snap_start
+    assert not load(on % "None").functions["Worker"].snap_start
+    assert not load(function()).functions["Worker"].snap_start
+
+
 def test_a_function_name_is_its_name_if_it_is_plain(load):
     assert list(load(function("      FunctionName: jobs\n")).functions) == ["jobs"]
     assert list(load(function('      FunctionName: !Sub "${AWS::StackName}-jobs"\n')).functions) == ["Worker"]
