@@ -1,8 +1,9 @@
 """Cold starts of the worker's bundle: `python bench/cold_start.py`.
 
-Builds the bundle as `sam build` does, for this machine's processor, and starts Lambda's own runtime client on it, with
-the bytecode that it ships and without, in turn: milliseconds from the start of the process until it asks for its first
-event. Then says what the imports cost, package by package. Nothing is written beside the code, as on Lambda.
+Builds the bundle as `sam build` does, for this machine's processor, and starts Lambda's own runtime client on it,
+with the bytecode that it ships and without, in turn: milliseconds from the start of the process until it asks for
+its first event. Then says what the imports cost, package by package. Nothing is written beside the code, as on
+Lambda.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """`sidelamb init`: makes a folder an app that `sam build && sam deploy --guided` puts on AWS.
 
-It writes files and nothing else, never over one that is there. `--upgrade` renews what belongs to the release, the
-template and the rules of its build: the sections that are marked as the user's stay, and what would change is shown
-before it is written.
+It writes files and nothing else, never over one that is there. `--upgrade` renews what belongs to the release,
+the template and the rules of its build: the sections that are marked as the user's stay, and what would change is
+shown before it is written.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def plan(folder: Path, stack: str) -> Plan:
 
 
 def upgrade(folder: Path) -> dict[str, tuple[str, str]]:
-    """Return each file of this release by its name: its text, the folder's own sections in it, and the diff to now.
+    """Return each file of this release by name: its text, with the folder's own sections, and the diff to now.
 
     Raises:
         LocalStackError: there is no template, or its sections cannot be kept.

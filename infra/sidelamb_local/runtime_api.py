@@ -1,7 +1,8 @@
 """The Runtime API as one sandbox sees it.
 
 `GET next` waits, without a limit, for an event; `POST response`, `POST error` and `POST init/error` bring
-what became of it. `GET restore/next` is where a snapshot would be taken: here the process goes on at once. Each sandbox has a port of its own, so a request says which process it comes from.
+what became of it. `GET restore/next` is where a snapshot would be taken: here the process goes on at once.
+Each sandbox has a port of its own, so a request says which process it comes from.
 
 What an event or a response *means* is the sandbox's business (`Runtime`); this file only speaks HTTP.
 """

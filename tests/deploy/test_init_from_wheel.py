@@ -134,7 +134,7 @@ def it_builds(app, sam, dist, env):
 
 
 def it_is_compiled(bundle):
-    """As Lambda has it: read-only, so that no sandbox could keep what it compiled; and with no look at the source."""
+    """As Lambda has it: no sandbox could keep what it compiled. And with no look at the source."""
     left = []
     for source in bundle.rglob("*.py"):
         code = source.parent / "__pycache__" / f"{source.stem}.cpython-{RUNTIME.replace('.', '')}.pyc"
