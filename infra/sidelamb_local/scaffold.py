@@ -74,6 +74,7 @@ def requirements() -> str:
         "# What the functions on AWS need. What your jobs import goes here too.\n"
         f"sidelamb=={importlib.metadata.version('sidelamb')}\n"
         "aws-lambda-powertools>=3.20\n"
+        "hiredis>=3.2\n"
     )
 
 
@@ -84,6 +85,7 @@ def poller_requirements() -> str:
         f"sidelamb=={importlib.metadata.version('sidelamb')}\n"
         "botocore>=1.40\n"
         "aiohttp>=3.12\n"
+        "hiredis>=3.2\n"
     )
 
 

@@ -69,3 +69,23 @@ def test_an_import_costs_little_more_than_that_of_redis_and_orjson(tmp_path: Pat
     bare, ours = (statistics.median(column) for column in zip(*pairs, strict=True))
     print(f"import sidelamb: {ours * 1000:.0f} ms, redis and orjson alone {bare * 1000:.0f} ms: {ours / bare:.3f}")
     assert ours / bare < 1.3
+
+
+def test_all_works_without_hiredis(redis_url: str) -> None:
+    """What runs jobs has it, an app need not."""
+    code = (
+        "import sys; sys.modules['hiredis'] = None\n"
+        "import asyncio\n"
+        "from sidelamb import Client\n"
+        "from sidelamb.api import Queue\n"
+        "from sidelamb.errors import RedisRefused\n"
+        "client = Client(sys.argv[1])\n"
+        "client.enqueue('a', 1), asyncio.run(client.aenqueue('a', 2)), client.enqueue_many('a', ((n,) for n in range(3)))\n"
+        "print([record.args for record in Queue('default', client=client)])\n"
+        "client.link.command('SET', 'queue:taken', 'x')\n"
+        "try: client.enqueue('a', queue='taken')\n"
+        "except RedisRefused as error: print('WRONGTYPE' in str(error))\n"
+    )
+    command = [sys.executable, "-c", code, redis_url]
+    said = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.splitlines()
+    assert said == ["[[1], [2], [0], [1], [2]]", "True"]
