@@ -1,7 +1,7 @@
 """Writes this repository's own template.yaml and the app that it deploys: `python -m infra.own_template`.
 
-Both are what `sidelamb init` writes, so that a clone can be looked at, tried with `sidelamb dev` and deployed as it
-is. A test holds them to that.
+Both are what `sidelamb init` writes, so that a clone can be looked at, tried with `sidelamb dev` and deployed as
+it is. A test holds them to that.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class Tally:
         """Note one attempt. A failed one counts without its time, as in Sidekiq."""
         if "|" in name:
             return  # it is the sign between class and figure
-        entry = self._classes.setdefault(name, [0, 0, 0.0, {}])
+        entry = self._classes.get(name) or self._classes.setdefault(name, [0, 0, 0.0, {}])
         entry[0] += 1
         if failed:
             entry[1] += 1

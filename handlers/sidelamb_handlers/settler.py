@@ -1,8 +1,9 @@
 """Writes the outcomes of one lease's jobs down in Redis, as a group commit.
 
-Outcomes are collected and written in one or two round trips: one for successes alone, one more to read the
-bytes of the jobs whose payload changes. If Redis is away nothing is dropped: they stay pending, and are either
-written by a later flush or handed to the poller in the answer.
+Outcomes are collected and written in one or two round trips: one for successes alone, which need no names if they
+are all that is left in the lease; one more to read the bytes of the jobs whose payload changes. If Redis is away
+nothing is dropped: they stay pending, and are either written by a later flush or handed to the poller in the
+answer.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from sidelamb.errors import RedisError
-from sidelamb_handlers.decision import changed_fields, split
+from sidelamb_handlers.decision import SUCCEEDED, changed_fields, split
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +31,7 @@ class Settler:
         link: the way to Redis, None for a worker without one (everything stays pending).
         store: the transitions.
         lease, capsule, request_id: whose outcomes these are.
+        jobs: how many are in the lease.
         clock: epoch s.
     """
 
@@ -41,6 +43,7 @@ class Settler:
         lease: str,
         capsule: str,
         request_id: str,
+        jobs: int = 0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._link = link
@@ -48,6 +51,7 @@ class Settler:
         self._lease = lease
         self._capsule = capsule
         self._request_id = request_id
+        self._jobs = jobs
         self._clock = clock
         self.pending: dict[str, Decision] = {}
         self.trouble: RedisError | None = None
@@ -76,9 +80,16 @@ class Settler:
         self.trouble = None
         for field in batch:
             del self.pending[field]
+        self._jobs -= len(batch)
         return True
 
     def _write(self, link: Link, batch: dict[str, Decision], until: float) -> None:
+        if len(batch) == self._jobs and all(decision is SUCCEEDED for decision in batch.values()):
+            finish = self._store.finish(
+                self._lease, self._capsule, now=self._clock(), jobs=len(batch), request_id=self._request_id
+            )
+            if link.run(finish, within_s=until - self._clock()):
+                return
         changed = changed_fields(batch)
         stored = {}
         if changed:

@@ -199,6 +199,7 @@ class Worker:
             lease=job.lease,
             capsule=job.capsule,
             request_id=token,
+            jobs=len(job.fields),
             clock=self._clock,
         )
         tally = Tally()

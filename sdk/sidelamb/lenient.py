@@ -26,7 +26,7 @@ def whole(value: Any) -> int | None:
 
 def number(value: Any) -> float | None:
     """Return an integer or float as a float, or None if it is none, or none that a float can hold."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if value is None or isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     try:
         return float(value)

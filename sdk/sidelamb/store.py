@@ -336,6 +336,12 @@ class Store:
         keys, args = self._moves(lease_id, capsule, now, moves)
         return Call("settle", keys, head + args, lambda r: (r[0], r[1]))
 
+    def finish(self, lease_id: str, capsule: str, *, now: float, jobs: int, request_id: str) -> Call[bool]:
+        """Close a lease all of whose `jobs` succeeded. Reads whether that was so; if not, `settle` them."""
+        k, day = self.keys, time.strftime("%Y-%m-%d", time.gmtime(now))
+        keys = [k.leases, k.lease(lease_id), k.slots(capsule), k.processed, k.processed_on(day)]
+        return Call("finish", keys, [lease_id, request_id, _DAY_COUNTER_TTL_S, jobs], bool)
+
     # --- the scheduler's ---------------------------------------------------------------------------------
 
     def due(
@@ -412,10 +418,21 @@ class Store:
 
 def _held(reply: list[bytes]) -> Held:
     """Read `{ id, field, payload, … }`; the capsule is the part of the id before its last colon."""
-    lease_id = reply[0].decode()
-    jobs = {name.decode(): raw for name, raw in zip(reply[1::2], reply[2::2], strict=True)}
-    jobs = dict(sorted(jobs.items(), key=lambda item: index_of(item[0])))
+    lease_id, names, raws = reply[0].decode(), reply[1::2], reply[2::2]
+    fields = _as_reserved(names)
+    if fields is None:
+        found = zip((name.decode() for name in names), raws, strict=True)
+        jobs = dict(sorted(found, key=lambda pair: index_of(pair[0])))
+    else:
+        jobs = dict(zip(fields, raws, strict=True))
     return Held(lease_id, jobs, capsule=capsule_of(lease_id))
+
+
+def _as_reserved(names: list[bytes]) -> list[str] | None:
+    """Return the fields of a lease that is as it was reserved from one queue; None if it is another's."""
+    rest = names[0].lstrip(b"0").decode() if names else ""
+    expected = [f"{n}{rest}" for n in range(len(names))]
+    return expected if names == [name.encode() for name in expected] else None
 
 
 def capsule_of(lease_id: str) -> str:

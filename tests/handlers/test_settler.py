@@ -32,7 +32,7 @@ def raws(db: redis.Redis, link: Link) -> list[bytes]:
 
 
 def settler(link: Link | None, request_id: str = "r1") -> Settler:
-    return Settler(link, STORE, lease="c:1", capsule="c", request_id=request_id, clock=lambda: NOW)
+    return Settler(link, STORE, lease="c:1", capsule="c", request_id=request_id, jobs=5, clock=lambda: NOW)
 
 
 def flush(made: Settler, within_s: float = 5.0) -> bool:
@@ -89,6 +89,36 @@ def test_successes_cost_one_round_trip_and_changes_one_more(link: Link, db: redi
     made.add("3:default", RETRY)
     flush(made)
     assert db.info("commandstats")["cmdstat_evalsha"]["calls"] == 3
+
+
+def test_a_lease_all_of_whose_jobs_succeeded_is_closed_without_naming_them(
+    link: Link, db: redis.Redis, raws: list[bytes]
+):
+    made = settler(link)
+    for n in range(3):
+        made.add(f"{n}:default", SUCCEEDED)
+    flush(made)
+    made.add("3:default", SUCCEEDED)
+    made.add("4:default", SUCCEEDED)
+    db.config_resetstat()
+    assert flush(made) is True
+    calls = db.info("commandstats")
+    assert (calls["cmdstat_evalsha"]["calls"], "cmdstat_hdel" in calls) == (1, False)
+    assert not db.exists("sidelamb:lease:c:1", "sidelamb:leases", "sidelamb:slots:c")
+    assert db.get("stat:processed") == b"5"
+
+
+def test_a_close_whose_answer_got_lost_is_not_counted_twice(proxy: Proxy, db: redis.Redis, raws: list[bytes]):
+    link = Link(proxy.url)
+    made = settler(link)
+    for n in range(5):
+        made.add(f"{n}:default", SUCCEEDED)
+    proxy.delay_s = 0.3
+    assert flush(made, 0.1) is False
+    proxy.delay_s = 0.0
+    assert flush(made) is True
+    assert (db.get("stat:processed"), db.exists("sidelamb:lease:c:1")) == (b"5", 0)
+    link.close()
 
 
 def test_while_redis_is_away_everything_stays_pending_and_the_reason_is_known(

@@ -22,6 +22,7 @@ EVERY_SCRIPT = {
     "deploy",
     "due",
     "enqueue",
+    "finish",
     "forget",
     "lease",
     "look",
@@ -95,6 +96,9 @@ async def go(run: Callable[[Any], Any], namespace: str) -> set[str]:
     assert await do(store.expired(NOW + 99)) == ["c:4"]
     assert await do(store.reap(held, "c", now=NOW + 99, moves=[keep(f, alone=True) for f in held.jobs])) == 2
     assert len(await reserve("c:5", "c:6", "c:7", most_jobs=1)) == 3
+    await do(store.claim("c:7", request_id="r/7", now=NOW, deadline=NOW + 60))
+    assert not await do(store.finish("c:7", "c", now=NOW, jobs=2, request_id="r/7"))
+    assert await do(store.finish("c:7", "c", now=NOW, jobs=1, request_id="r/7"))
 
     assert await do(store.beat("me", 60, {"busy": 1}, {"c:5": b"{}"})) == []
     await do(store.metrics({"work|p": 1}, {"j|1": 60}, {"h|1": (60, {3: 1})}))

@@ -80,7 +80,9 @@ def test_all_works_without_hiredis(redis_url: str) -> None:
         "from sidelamb.api import Queue\n"
         "from sidelamb.errors import RedisRefused\n"
         "client = Client(sys.argv[1])\n"
-        "client.enqueue('a', 1), asyncio.run(client.aenqueue('a', 2)), client.enqueue_many('a', ((n,) for n in range(3)))\n"
+        "client.enqueue('a', 1)\n"
+        "asyncio.run(client.aenqueue('a', 2))\n"
+        "client.enqueue_many('a', ((n,) for n in range(3)))\n"
         "print([record.args for record in Queue('default', client=client)])\n"
         "client.link.command('SET', 'queue:taken', 'x')\n"
         "try: client.enqueue('a', queue='taken')\n"
@@ -88,4 +90,4 @@ def test_all_works_without_hiredis(redis_url: str) -> None:
     )
     command = [sys.executable, "-c", code, redis_url]
     said = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.splitlines()
-    assert said == ["[[1], [2], [0], [1], [2]]", "True"]
+    assert said == ["[[2], [1], [0], [2], [1]]", "True"]

@@ -287,6 +287,48 @@ class TestSettle:
         assert db.get("stat:processed") is None
 
 
+class TestFinish:
+    def finish(self, link: Link, jobs: int = 3, request: str = "r1"):
+        return link.run(STORE.finish("c:1", "c", now=NOW, jobs=jobs, request_id=request))
+
+    @pytest.fixture(autouse=True)
+    def three_jobs_claimed(self, link):
+        push(link, 3)
+        reserve(link, "c:1")
+        claimed(link)
+
+    def test_it_closes_a_lease_whose_jobs_all_succeeded(self, link, db):
+        assert self.finish(link)
+        assert set(db.keys("*")) == {b"queues", b"stat:processed", b"stat:processed:2026-11-23"}
+        assert (db.get("stat:processed"), db.get("stat:processed:2026-11-23")) == (b"3", b"3")
+        assert 0 < db.ttl("stat:processed:2026-11-23") <= 5 * 365 * 86_400
+
+    def test_a_second_time_it_changes_nothing(self, link, db):
+        self.finish(link)
+        before = contents(db)
+        assert not self.finish(link)
+        assert contents(db) == before
+
+    @pytest.mark.parametrize(("jobs", "request_id"), [(2, "r1"), (4, "r1"), (3, "r2"), (0, "r1")])
+    def test_another_number_of_jobs_or_another_request_changes_nothing(self, link, db, jobs, request_id):
+        before = contents(db)
+        assert not self.finish(link, jobs, request_id)
+        assert contents(db) == before
+
+    def test_a_lease_that_nobody_has_claimed_is_left_alone(self, link, db):
+        push(link, 1, start=7)
+        reserve(link, "c:2")
+        before = contents(db)
+        assert not link.run(STORE.finish("c:2", "c", now=NOW, jobs=1, request_id="r1"))
+        assert contents(db) == before
+
+    def test_what_was_settled_before_is_not_counted_again(self, link, db):
+        link.run(STORE.settle("c:1", "c", now=NOW, done=["1:default"], request_id="r1"))
+        assert not self.finish(link)
+        assert self.finish(link, 2)
+        assert db.get("stat:processed") == b"3"
+
+
 class TestRelease:
     def test_jobs_go_back_to_the_head_in_their_old_order(self, link, db):
         jobs = push(link, 6)

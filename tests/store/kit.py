@@ -82,6 +82,11 @@ def _settle(link: Link) -> Call[Any]:
     return STORE.settle("c:1", "c", now=NOW, done=["0:default"], moves=moves, request_id="r1")
 
 
+def _finish(link: Link) -> Call[Any]:
+    leased(link, 3)
+    return STORE.finish("c:1", "c", now=NOW, jobs=3, request_id="r1")
+
+
 def _release(link: Link) -> Call[Any]:
     return STORE.release("c", [leased(link, 4, claim=False)])
 
@@ -153,6 +158,7 @@ CASES: dict[str, Callable[[Link], Call[Any]]] = {
     "deploy": lambda _: STORE.mark_deploy("v1", NOW),
     "due": _after(lambda link: _sets(link, "retry"), STORE.due("retry", NOW)),
     "enqueue": lambda _: STORE.enqueue([("a", job(1)), ("b", job(2))]),
+    "finish": _finish,
     "forget": _forget,
     "lease": lambda link: STORE.lease(leased(link, 2).lease),
     "look": _after(_lone_queue, STORE.look(["a", "b"])),

@@ -235,6 +235,23 @@ class Machine(RuleBasedStateMachine):
         if not lease.jobs:
             del self.held[lease.id]
 
+    @rule(lease=leases, lost=st.booleans(), stranger=st.booleans(), off=st.sampled_from([0, 0, -1, 1]))
+    def finish(self, lease: Lease, lost: bool, stranger: bool, off: int) -> None:
+        if not lease.claim:
+            return
+        token = "another/1" if stranger else lease.claim.partition(" ")[0]
+        jobs = len(lease.jobs) + off
+        done = self.run(STORE.finish(lease.id, "c", now=self.now, jobs=jobs, request_id=token), lost)
+        if stranger or off or lease.id not in self.held:
+            assert not done, "only who holds the claim, and only if these are all that is left"
+            return
+        assert done is not lost, "the second time it is gone"
+        for raw in lease.jobs.values():
+            del self.where[raw]
+        self.attempts += len(lease.jobs)
+        lease.jobs.clear()
+        del self.held[lease.id]
+
     # --- scheduler ---------------------------------------------------------------------------------------
 
     @rule(source=st.sampled_from(["schedule", "retry"]), lost=st.booleans())

@@ -211,6 +211,8 @@ class Capsule:
 
     async def _bury_unsendable(self, held: Held) -> None:
         """Send to dead what does not fit into an event even alone."""
+        if sum(map(len, held.jobs.values())) <= MOST_BYTES - self._extra_bytes * len(held.jobs):
+            return
         buried = {}
         for field, raw in held.jobs.items():
             queue = source_of(field)[0]

@@ -29,6 +29,21 @@ local function call_in_chunks(command, key, list, from, to)
   end
 end
 
+-- Returns an error reply if a counter is none.
+local function check_counter(key)
+  local value = redis.call('GET', key)
+  if value and not string.match(value, '^%-?%d+$') then
+    return redis.error_reply('WRONGTYPE ' .. key .. ' is not a counter')
+  end
+end
+
+-- Adds to a counter and to the same of the day, which lives so many seconds.
+local function count(key, day_key, n, day_ttl)
+  if n == 0 then return end
+  redis.call('INCRBY', key, n)
+  if redis.call('INCRBY', day_key, n) == n then redis.call('EXPIRE', day_key, day_ttl) end
+end
+
 -- Removes a lease that holds no job any more, and with it its slot.
 local OTHER_FIELDS = 3 -- capsule, poller, and one of open and claim
 local function close_if_empty(lease, leases, slots, id)

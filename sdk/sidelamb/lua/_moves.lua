@@ -12,13 +12,6 @@
 
 local MOVE = 6
 
-local function check_counter(key)
-  local value = redis.call('GET', key)
-  if value and not string.match(value, '^%-?%d+$') then
-    return redis.error_reply('WRONGTYPE ' .. key .. ' is not a counter')
-  end
-end
-
 -- Returns an error reply, or nil if every move can be made.
 local function check(first)
   local seen = {}
@@ -36,12 +29,6 @@ local function check(first)
     local refused = check_counter(KEYS[k])
     if refused then return refused end
   end
-end
-
-local function count(key, day_key, n, day_ttl)
-  if n == 0 then return end
-  redis.call('INCRBY', key, n)
-  if redis.call('INCRBY', day_key, n) == n then redis.call('EXPIRE', day_key, day_ttl) end
 end
 
 -- Returns the number of jobs moved. `first` is where the moves begin in ARGV; done = { fields of plain successes }.
