@@ -15,6 +15,7 @@ import redis.exceptions as rx
 
 from sidelamb.answers import is_answer, lost, refused, unreachable
 from sidelamb.errors import RedisError
+from sidelamb.resp import packed
 from sidelamb.route import NotOpen, Route
 from sidelamb.spares import REPLY_TIMEOUT_S, Spares, arguments
 from sidelamb.talk import ask, carry
@@ -95,8 +96,7 @@ class AsyncLink:
         try:
             async with asyncio.timeout(reply_within or self._target.kwargs["socket_timeout"]):
                 for command in say.commands:
-                    packed = connection.pack_command(*command)
-                    await connection.send_packed_command(packed, check_health=False)
+                    await connection.send_packed_command([packed(command)], check_health=False)
                 for _ in say.commands:
                     replies.append(await _reply(connection) if connection.is_connected else replies[-1])
         except (rx.RedisError, OSError) as error:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sidelamb.store import Call, Store
     from sidelamb.template import Template
 
-__all__ = ["Chunk", "call_arguments", "chunks", "jids"]
+__all__ = ["MOST_CHUNK_BYTES", "Chunk", "call_arguments", "chunks", "jids", "random_jids"]
 
 MOST_CHUNK_BYTES = 8 * 1024 * 1024
 """A round trip of fewer but larger jobs; also what a bulk call holds in memory."""
@@ -79,9 +79,13 @@ def jids(new_jid: Callable[[], str] | None) -> Iterator[str]:
     while new_jid is not None:
         yield new_jid()
     while True:
-        digits = os.urandom(12 * BULK).hex()
-        for start in range(0, 24 * BULK, 24):
-            yield digits[start : start + 24]
+        yield from (jid.decode() for jid in random_jids(BULK))
+
+
+def random_jids(count: int) -> list[bytes]:
+    """Return so many job ids, as the digits they are written in."""
+    digits = os.urandom(12 * count).hex().encode()
+    return [digits[start : start + 24] for start in range(0, 24 * count, 24)]
 
 
 def call_arguments(template: Template, item: Any) -> tuple[tuple[Any, ...], Mapping[str, Any]]:

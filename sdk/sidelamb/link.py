@@ -19,6 +19,7 @@ import redis.exceptions as rx
 
 from sidelamb.answers import is_answer, lost, refused, unreachable
 from sidelamb.errors import RedisError
+from sidelamb.resp import packed
 from sidelamb.route import NotOpen, Route
 from sidelamb.spares import REPLY_TIMEOUT_S, Spares, arguments
 from sidelamb.talk import ask, carry
@@ -104,7 +105,7 @@ class Link:
         replies: list[Any] = []
         try:
             for command in say.commands:
-                connection.send_packed_command(connection.pack_command(*command), check_health=False)
+                connection.send_packed_command([packed(command)], check_health=False)
             for _ in say.commands:
                 replies.append(_reply(connection, until) if _is_open(connection) else replies[-1])
         except (rx.RedisError, OSError) as error:

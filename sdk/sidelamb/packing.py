@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from sidelamb.middleware import CallNext, Payload
+    from sidelamb.template import Frame, Template
 
 __all__ = ["Packed", "Packer", "new_jid"]
 
@@ -66,9 +67,24 @@ class Packer:
         ms: bool = False,
     ) -> None:
         self._middleware = middleware
-        self._max_payload = max_payload
+        self.max_payload = max_payload
         self._queues = queues
         self.ms = ms
+
+    def frame(self, template: Template, now: float) -> Frame | None:
+        """Return what is around the arguments of many plain calls made now; None if middleware sees each of them.
+
+        Raises:
+            UnknownQueue: there is no such queue.
+        """
+        if self._middleware is not None:
+            return None
+        known = self._queues()
+        if known is not None:
+            check_queue(template.head["queue"], known, template.name)
+        trace = traceparent()
+        more = {"traceparent": trace} if trace else {}
+        return template.frame(now, more | {"enqueued_at": self._stamp(now)}, ms=self.ms)
 
     def pack(self, payload: Payload, now: float, at: float | None = None) -> Packed | None:
         """Return a payload of our own making ready to be stored, or None if middleware stopped it.
@@ -125,8 +141,8 @@ class Packer:
             raw = encode(payload)
         except TypeError:
             raise _explained(payload) from None
-        if len(raw) > self._max_payload:
-            raise _too_large(name, len(raw), self._max_payload)
+        if len(raw) > self.max_payload:
+            raise _too_large(name, len(raw), self.max_payload)
         return Packed(payload["jid"], name, queue, at, raw)
 
 

@@ -8,19 +8,22 @@ decides whether to try again.
 from __future__ import annotations
 
 import time
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from sidelamb import settings
-from sidelamb.bulk import call_arguments, chunks, jids
+from sidelamb.bulk import call_arguments, chunks, jids, random_jids
 from sidelamb.links import link_to, loop_links_to
 from sidelamb.middleware import compose
 from sidelamb.packing import Packer, new_jid
+from sidelamb.press import Pressed, gathered
 from sidelamb.store import Store
 from sidelamb.telling import Tally, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from sidelamb.bulk import Chunk
     from sidelamb.link import Link
     from sidelamb.middleware import Middleware, Payload
     from sidelamb.packing import Packed
@@ -81,7 +84,7 @@ class Pusher:
 
         Args and raises as `push`, and as `Job.enqueue_many`.
         """
-        return self._store_many(self._packed_payloads(payloads), progress)
+        return self._store_many(chunks(self._packed_payloads(payloads)), progress)
 
     async def apush(self, payload: Payload) -> str:
         """`push` for async code."""
@@ -91,7 +94,7 @@ class Pusher:
         self, payloads: Iterable[Payload], *, progress: Callable[[int], None] | None = None
     ) -> int:
         """`push_many` for async code."""
-        return await self._astore_many(self._packed_payloads(payloads), progress)
+        return await self._astore_many(chunks(self._packed_payloads(payloads)), progress)
 
     # --- calls of a job ----------------------------------------------------------------------------------
 
@@ -105,7 +108,7 @@ class Pusher:
         self, template: Template, items: Iterable[Any], progress: Callable[[int], None] | None = None
     ) -> int:
         """Store many calls of a job; what `Job.enqueue_many` is made of."""
-        return self._store_many(self._packed_items(template, items), progress)
+        return self._store_many(self._chunks(template, items), progress)
 
     async def asubmit(
         self, template: Template, args: Sequence[Any], kwargs: Mapping[str, Any], at: float | None = None
@@ -117,7 +120,7 @@ class Pusher:
         self, template: Template, items: Iterable[Any], progress: Callable[[int], None] | None = None
     ) -> int:
         """`submit_many` for async code."""
-        return await self._astore_many(self._packed_items(template, items), progress)
+        return await self._astore_many(self._chunks(template, items), progress)
 
     def close(self) -> None:
         """Close the connections of blocking calls, also those of other clients of this URL; they open anew."""
@@ -136,6 +139,17 @@ class Pusher:
         now = self.now()
         payload = template.payload(args, kwargs, self._new_jid(), now, at, ms=self._packer.ms)
         return self._packer.pack(payload, now, at)
+
+    def _chunks(self, template: Template, items: Iterable[Any]) -> Iterator[Chunk | Pressed]:
+        """Give the calls of a job in chunks: pressed; from the first on that is not plain, packed one by one."""
+        left = iter(items)
+        for calls, args in gathered(template.shape, left) if self._new_jid is new_jid else ():
+            frame = self._packer.frame(template, self.now())
+            if not args or frame is None or frame.size + max(map(len, args)) > self._packer.max_payload:
+                left = chain(calls, left)
+                break
+            yield Pressed(frame, args, random_jids(len(args)))
+        yield from chunks(self._packed_items(template, left))
 
     def _packed_items(self, template: Template, items: Iterable[Any]) -> Iterator[Packed | None]:
         pack, payload, clock, ms = self._packer.pack, template.payload, self._clock, self._packer.ms
@@ -177,9 +191,9 @@ class Pusher:
             raise
         return job.jid
 
-    def _store_many(self, packed: Iterable[Packed | None], progress: Callable[[int], None] | None) -> int:
+    def _store_many(self, full: Iterable[Chunk | Pressed], progress: Callable[[int], None] | None) -> int:
         with Tally(progress) as tally:
-            for chunk in chunks(packed):
+            for chunk in full:
                 for call, jobs in chunk.calls(self.store):
                     tally.trying = jobs
                     self.link.run(call)
@@ -187,10 +201,10 @@ class Pusher:
                 tally.report()
         return tally.stored
 
-    async def _astore_many(self, packed: Iterable[Packed | None], progress: Callable[[int], None] | None) -> int:
+    async def _astore_many(self, full: Iterable[Chunk | Pressed], progress: Callable[[int], None] | None) -> int:
         loop_link = await self._loop_links.here()
         with Tally(progress) as tally:
-            for chunk in chunks(packed):
+            for chunk in full:
                 for call, jobs in chunk.calls(self.store):
                     tally.trying = jobs
                     await loop_link.link.run(call)

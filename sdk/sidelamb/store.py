@@ -202,6 +202,11 @@ class Store:
         keys = [self.keys.queues, *map(self.keys.queue, queues)]
         return Call("enqueue", keys, args, int, repeatable=False)
 
+    def enqueue_to(self, queue: str, payloads: Sequence[bytes]) -> Call[int]:
+        """Push payloads onto one queue. At most BULK at a time."""
+        keys = [self.keys.queues, self.keys.queue(queue)]
+        return Call("enqueue", keys, [1, queue, len(payloads), *payloads], int, repeatable=False)
+
     def schedule(self, entries: Sequence[tuple[float, bytes]]) -> Call[int]:
         """Put (epoch s, payload) pairs into the schedule. At most BULK at a time."""
         return Call("schedule", [self.keys.schedule], [part for e in entries for part in e], int)

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import inspect
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sidelamb.errors import BadCall
+from sidelamb.payload import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["Shape", "Template"]
+__all__ = ["Frame", "Shape", "Template"]
 
 _POSITIONAL = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
 
@@ -44,9 +45,13 @@ class Shape:
         if any(p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in parameters):
             self.most = -1
 
+    def takes(self, count: int) -> bool:
+        """Say whether the function takes so many positional arguments and no others."""
+        return self._signature is None or self.least <= count <= self.most
+
     def check(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         """Raise BadCall if the function would not take these arguments."""
-        if self._signature is None or (not kwargs and self.least <= len(args) <= self.most):
+        if self._signature is None or (not kwargs and self.takes(len(args))):
             return
         try:
             self._signature.bind(*args, **kwargs)
@@ -59,6 +64,24 @@ class Shape:
             return ""
         bare = [p.replace(annotation=p.empty) for p in self._signature.parameters.values()]
         return str(inspect.Signature(bare))
+
+
+class Frame(NamedTuple):
+    """What is the same in the payloads of many calls that are made at once, as bytes around what is not."""
+
+    name: str
+    queue: str
+    head: bytes
+    """To the bracket that opens the arguments."""
+    middle: bytes
+    """From the bracket that closes them to the quote before the id."""
+    tail: bytes
+    """From the quote after the id."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of a payload beside its arguments."""
+        return len(self.head) + len(self.middle) + 24 + len(self.tail)
 
 
 class Template:
@@ -116,6 +139,19 @@ class Template:
         if self.expires_in_s is not None:
             payload["expiry"] = max(now, at or 0.0) + self.expires_in_s
         return payload
+
+    def frame(self, now: float, more: Mapping[str, Any], *, ms: bool = False) -> Frame:
+        """Return what is around arguments and id in the payloads of calls without keyword arguments.
+
+        Args:
+            now: epoch s.
+            more: fields that follow what `payload` makes.
+            ms: as for `payload`.
+        """
+        whole = encode({**self.payload((), {}, "", now, ms=ms), **more})
+        head, args, rest = whole.partition(b'"args":[')  # within a text the quotes would be escaped
+        middle, jid, tail = rest.partition(b'"jid":"')
+        return Frame(self.name, self.head["queue"], head + args, middle + jid, tail)
 
 
 def _signature(function: Callable[..., Any]) -> inspect.Signature | None:

@@ -19,20 +19,21 @@ from sidelamb.wording import shown
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["MOST_LEVELS", "are_plain", "explain", "explain_field"]
+__all__ = ["MOST_LEVELS", "SCALARS", "are_plain", "explain", "explain_field"]
 
 MOST_LEVELS = 98
 """Lists and dicts within one another, in one argument. Ruby's JSON reads 100, of which the payload takes two."""
 
 _LEAST_INT, _MOST_INT = -(2**63), 2**64 - 1
-_CERTAIN = frozenset({str, int, bool, NoneType})
+SCALARS = frozenset({str, int, bool, NoneType})
+"""Types whose values are plain JSON, or are refused by the encoder."""
 
 
 def are_plain(values: Iterable[Any], levels: int = MOST_LEVELS) -> bool:
     """Say whether all `values` are plain JSON, nested at most `levels` deep."""
     for value in values:
         kind = type(value)
-        if kind in _CERTAIN:
+        if kind in SCALARS:
             continue
         if kind is float:
             if value - value != 0.0:  # only NaN and the infinities

@@ -43,6 +43,11 @@ BOUND_BY_CLASSMETHOD = pytest.mark.skipif(
 )
 
 
+def raws(db: redis.Redis) -> list[bytes]:
+    """Return the bytes in the default queue, the first enqueued first."""
+    return [*reversed(db.lrange("queue:default", 0, -1))]
+
+
 def golden(version: str, name: str, key: str) -> list[dict[str, Any]]:
     """Payloads that Ruby Sidekiq has stored, the first enqueued first."""
     entries = json.loads((GOLDEN / f"sidekiq-{version}" / f"{name}.json").read_text())
@@ -470,3 +475,46 @@ def test_a_classmethod_whose_class_cannot_be_found_says_what_to_write(monkeypatc
     other = job(name="tests.lost.again")(lost.function)
     with pytest.raises(JobError, match="write @job above @classmethod"):
         other.enqueue(1)
+
+
+class TestManyPlainOnes:
+    """Made together, they are what each would be by itself."""
+
+    @pytest.mark.parametrize(
+        "items",
+        [
+            [(1, "a"), (2, "b")],
+            [(1.5, None), (True, "],[")],
+            [([1], [2]), ([[]], {})],
+            [({"a": [1, {"b": "ü"}]}, '"args":['), (2**63, -(2**63))],
+            [(1, "a")],
+        ],
+    )
+    def test_their_bytes_are_those_of_single_ones(
+        self, db: redis.Redis, redis_url: str, items: list[tuple[Any, ...]]
+    ) -> None:
+        one_by_one = Client(redis_url, clock=lambda: 1.75e9, new_jid=lambda: "0" * 24)
+        together = Client(redis_url, clock=lambda: 1.75e9)
+        two = job(name="two", tags=['"args":[', '"jid":"'])(lambda *args: None)
+        for name in (two, "elsewhere"):
+            db.flushall()
+            together.enqueue_many(name, items)
+            for item in items:
+                one_by_one.enqueue(name, *item)
+            made = [re.sub(rb'"jid":"[0-9a-f]{24}"', b'"jid":"%b"' % (b"0" * 24), raw) for raw in raws(db)]
+            assert made[: len(items)] == made[len(items) :] == raws(db)[len(items) :]
+
+    def test_each_has_an_id_of_its_own(self, db: redis.Redis) -> None:
+        send.enqueue_many((n, "x") for n in range(2_500))
+        jids = [orjson.loads(raw)["jid"] for raw in raws(db)]
+        assert len({*jids}) == 2_500
+        assert all(re.fullmatch("[0-9a-f]{24}", jid) for jid in jids)
+
+    def test_those_after_one_that_is_not_plain_keep_their_order(self, db: redis.Redis) -> None:
+        assert send.enqueue_many([(1, "a"), {"user_id": 2, "subject": "b"}, (3, "c")]) == 3
+        found = [orjson.loads(raw) for raw in raws(db)]
+        assert [(x["args"], x.get("kwargs")) for x in found] == [
+            ([1, "a"], None),
+            ([], {"user_id": 2, "subject": "b"}),
+            ([3, "c"], None),
+        ]
