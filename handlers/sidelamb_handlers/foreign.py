@@ -12,7 +12,6 @@ Pure, but for the setting of how timestamps are written.
 from __future__ import annotations
 
 import json
-import math
 from typing import TYPE_CHECKING, Any
 
 from sidelamb import settings
@@ -40,9 +39,9 @@ def mended(payload: Mapping[str, Any], queue: str = DEFAULT_QUEUE) -> dict[str, 
         queue: where it is or goes, for one that names no queue.
     """
     changes: dict[str, Any] = {}
-    for name, value in payload.items():
-        mend = _MENDS.get(name) or (_context if name.startswith("cattr") else None)
-        if mend is not None and value is not None:
+    for name, mend in _mends_of(payload):
+        value = payload[name]
+        if value is not None:
             better = mend(value)
             if better is not value:
                 changes[name] = better
@@ -52,6 +51,14 @@ def mended(payload: Mapping[str, Any], queue: str = DEFAULT_QUEUE) -> dict[str, 
     if not isinstance(named, str) or not named:
         changes["queue"] = queue
     return changes
+
+
+def _mends_of(payload: Mapping[str, Any]) -> list[tuple[str, Callable[[Any], Any]]]:
+    """Return the fields of a payload that Sidekiq's pages read, each with what makes it clean."""
+    found = [(name, mend) for name, mend in _MENDS.items() if name in payload]
+    if "cattr" in "\n".join(payload):
+        found += [(name, _context) for name in payload if name.startswith("cattr")]
+    return found
 
 
 def renewed(raw: bytes, changes: Mapping[str, Any], queue: str) -> bytes:
@@ -85,7 +92,7 @@ def cleaned(raw: bytes, queue: str) -> bytes:
 
 def _stamp(value: Any) -> Any:
     """Return a timestamp in one of Sidekiq's two forms, or None if it cannot be read."""
-    if isinstance(value, float) and math.fabs(value) < _LEAST_MS:
+    if type(value) is float and -_LEAST_MS < value < _LEAST_MS:
         return value
     if type(value) is int and _LEAST_MS <= value < _MOST_MS:
         return value

@@ -23,7 +23,8 @@ def promotion(raw: bytes, now: float, stamp: float | None = None) -> tuple[bytes
     try:
         payload = decode(raw)
         queue = queue_of(payload)
-        if mended({**payload, "enqueued_at": None}):
+        payload["enqueued_at"] = None
+        if mended(payload):
             return raw, renewed(raw, {"enqueued_at": now}, queue), queue
         return raw, stamp_enqueued(raw, now if stamp is None else stamp), queue
     except Malformed:
