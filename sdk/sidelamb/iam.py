@@ -1,8 +1,8 @@
 """Logging in to ElastiCache by IAM: the password is a signed URL, made anew for each connection.
 
 The signature (AWS's version 4, of a GET that is never sent) is made here, so that neither producers nor
-workers import botocore. The keys are those that this process finds (`sidelamb.awskeys`). Where there are none, pass
-a function that returns them, and the client:
+workers import botocore. The keys are those that this process finds (`sidelamb.awskeys`). Where there are none,
+pass a function that returns them, and the client:
 
     login = ElastiCacheIam("app", "my-cache", credentials=my_function)
     configure(redis=redis.Redis(host=…, ssl=True, credential_provider=login))

@@ -58,7 +58,8 @@ def url_in(arn: str) -> str:
     url = str(answer.get("SecretString") or "").strip()
     if not _URL.match(url):
         raise ConfigError(
-            f"the secret {arn} holds no Redis URL; its whole text must be one, like rediss://user:password@host:6379/0"
+            f"the secret {arn} holds no Redis URL; its whole text must be one, like "
+            "rediss://user:password@host:6379/0"
         )
     return url
 
@@ -91,8 +92,8 @@ def _asked(arn: str, region: str, endpoint: str) -> dict[str, object]:
             if last:
                 why = str(getattr(error, "reason", "") or error) or type(error).__name__
                 raise ConfigError(
-                    f"the secret {arn} cannot be had: {endpoint} does not answer: {why}; out of a VPC it is reached "
-                    "by an endpoint for Secrets Manager or a NAT gateway only (docs/network.md)"
+                    f"the secret {arn} cannot be had: {endpoint} does not answer: {why}; out of a VPC it is "
+                    "reached by an endpoint for Secrets Manager or a NAT gateway only (docs/network.md)"
                 ) from None
     raise AssertionError  # the last try returns or raises
 

@@ -6,8 +6,8 @@
     redis+cluster://host:6379,host:6379                  several nodes of a cluster to ask
     redis+sentinel://host:26379,host:26379/mymaster/0    sentinels, and the name that they give the primary
 
-`rediss+cluster` and `rediss+sentinel` are by TLS. Options stand behind a `?`: docs/redis.md lists them. Instead of a
-URL the ARN of a secret may stand that holds it (`sidelamb.secret`).
+`rediss+cluster` and `rediss+sentinel` are by TLS. Options stand behind a `?`: docs/redis.md lists them. Instead of
+a URL the ARN of a secret may stand that holds it (`sidelamb.secret`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Who may do what: a table, held against the policies of the stack as SAM's translator writes them.
 
-The evaluator is ministack's, asked by IAM's own SimulatePrincipalPolicy: the roles are made there with the policies that
-the stack would give them. The same questions could be put to AWS.
+The evaluator is ministack's, asked by IAM's own SimulatePrincipalPolicy: the roles are made there with the
+policies that the stack would give them. The same questions could be put to AWS.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PRINCIPALS = {
     "poller": "PollerTaskRole",
     "start": "PollerExecutionRole",
 }
-"""`start` is ECS's own, when it starts the poller's task. `app`, below, has the policy RedisAccess and nothing else."""
+"""`start` is ECS's own, when it starts the poller's task. `app`, below, has the policy RedisAccess alone."""
 TRUSTED = {
     "worker": "lambda.amazonaws.com",
     "scheduler": "lambda.amazonaws.com",

@@ -82,7 +82,7 @@ STACK_MOST = 14
 NOTHING = {"Ref": "AWS::NoValue"}
 
 
-def resolved(value: Any, parameters: dict[str, Any], holds: frozenset[str] = ON_NODES) -> Any:
+def resolved(value: Any, parameters: dict[str, Any], holds: frozenset[str] = ON_NODES) -> Any:  # noqa: PLR0911
     """A part of the template as CloudFormation would hand it on, if these conditions hold."""
     match value:
         case {"Ref": name}:

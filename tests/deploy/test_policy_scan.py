@@ -1,8 +1,8 @@
 """The template before two judges who do not know us: cfn-lint, and checkov, which looks for what is insecure.
 
-checkov sees the template as it is written, and the stack of each kind of Redis as SAM and CloudFormation would make it,
-with the roles that SAM adds and without any condition left. What it objects to and we keep is in ACCEPTED, with the
-reason, and nowhere else.
+checkov sees the template as it is written, and the stack of each kind of Redis as SAM and CloudFormation would
+make it, with the roles that SAM adds and without any condition left. What it objects to and we keep is in
+ACCEPTED, with the reason, and nowhere else.
 """
 
 from __future__ import annotations
@@ -23,30 +23,32 @@ TOOL = ROOT / "build" / "tools" / "checkov"
 VERSION = "3.3.30"
 REGIONS = ["us-east-1", "us-west-2", "eu-west-1", "eu-central-1", "ap-southeast-2", "ap-northeast-1"]
 
+OPTIONS = ["--framework", "cloudformation", "--compact", "--skip-download", "--output", "json"]
+
 ACCEPTED = {
     "CKV_AWS_65": (
-        "Container Insights on the cluster: paid by the metric, for one small task. Whether the poller lives and what it "
-        "does is in the stack's own metrics."
+        "Container Insights on the cluster: paid by the metric, for one small task. Whether the poller "
+        "lives and what it does is in the stack's own metrics."
     ),
     "CKV_AWS_115": (
-        "A concurrency limit of the function: a fresh account has none to give, and then nothing deploys. The poller's "
-        "InFlight is the limit; WorkerReserved sets one."
+        "A concurrency limit of the function: a fresh account has none to give, and then nothing deploys. "
+        "The poller's InFlight is the limit; WorkerReserved sets one."
     ),
     "CKV_AWS_116": (
-        "A dead letter queue: it takes asynchronous events that failed. The functions are invoked synchronously, and a "
-        "job that fails is in Redis."
+        "A dead letter queue: it takes asynchronous events that failed. The functions are invoked "
+        "synchronously, and a job that fails is in Redis."
     ),
     "CKV_AWS_117": (
-        "Functions in a VPC: those with a Redis on the internet would lose their way to it. With a Redis of the stack's "
-        "own, or given subnets, they are in one."
+        "Functions in a VPC: those with a Redis on the internet would lose their way to it. With a Redis of "
+        "the stack's own, or given subnets, they are in one."
     ),
     "CKV_AWS_158": (
-        "Logs encrypted by a key of one's own: they are encrypted by AWS's. A key is 1 USD a month and can be "
-        "lost; arguments are not logged."
+        "Logs encrypted by a key of one's own: they are encrypted by AWS's. A key is 1 USD a month and can "
+        "be lost; arguments are not logged."
     ),
     "CKV_AWS_173": (
-        "Variables of the functions encrypted by a key of one's own: they are encrypted by AWS's, and hold no secret "
-        "unless RedisUrl has a password. RedisSecret, or a Redis of the stack's own, has none."
+        "Variables of the functions encrypted by a key of one's own: they are encrypted by AWS's, and hold "
+        "no secret unless RedisUrl has a password. RedisSecret, or a Redis of the stack's own, has none."
     ),
 }
 
@@ -67,8 +69,7 @@ def checkov():
 def scanned(checkov, folder):
     """What it objects to in a folder: checks by resource and file."""
     ended = subprocess.run(
-        [checkov, "-d", folder, "--framework", "cloudformation", "--quiet", "--compact", "--skip-download"]
-        + ["--output", "json"],
+        [checkov, "-d", folder, *OPTIONS],
         env={"PATH": "/usr/bin:/bin", "HOME": str(folder)},
         capture_output=True,
         text=True,

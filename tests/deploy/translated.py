@@ -150,7 +150,7 @@ class Deployed:
                 return any(self._test(one) for one in every)
         raise AssertionError(rule)
 
-    def resolved(self, value: Any) -> Any:
+    def resolved(self, value: Any) -> Any:  # noqa: PLR0911 - one line for each function there is
         """Return a part of the template with its functions worked out."""
         match value:
             case {"Ref": str() as name}:
