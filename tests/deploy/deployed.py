@@ -31,6 +31,9 @@ UNKNOWN = [
     ("arm64", "x86_64"),
     # It does not turn a parameter's text into a number here, as CloudFormation does.
     ("DesiredCount: !Ref PollerTasks", "DesiredCount: 1"),
+    # In conditions it knows no Join, and takes a list for its text.
+    ('!Equals [!Join ["", !Ref SubnetIds], ""]', '!Equals [!Ref SubnetIds, ""]'),
+    ('!Equals [!Join ["", !Ref SecurityGroupIds], ""]', '!Equals [!Ref SecurityGroupIds, ""]'),
 ]
 # It asks for this where AWS asks for lambda:GetLayerVersion on the version.
 ASKED_INSTEAD = "lambda:ListLayers"
