@@ -1,8 +1,8 @@
 """Logging in to ElastiCache by IAM: the password is a signed URL, made anew for each connection.
 
 The signature (AWS's version 4, of a GET that is never sent) is made here, so that neither producers nor
-workers import botocore. The keys come from the environment, as in Lambda, or from the address that ECS, EKS
-Pod Identity and SnapStart name there. Where neither is, pass a function that returns them, and the client:
+workers import botocore. The keys are those that this process finds (`sidelamb.awskeys`). Where there are none,
+pass a function that returns them, and the client:
 
     login = ElastiCacheIam("app", "my-cache", credentials=my_function)
     configure(redis=redis.Redis(host=…, ssl=True, credential_provider=login))
@@ -12,18 +12,14 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import hmac
-import json
 import os
 import re
-import threading
-import urllib.request
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from redis.credentials import CredentialProvider
 
+from sidelamb.awskeys import AwsKeys, find_keys, signature
 from sidelamb.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -33,20 +29,7 @@ __all__ = ["AwsKeys", "ElastiCacheIam", "find_keys", "token"]
 
 VALID_S = 900
 """ElastiCache takes a token for a quarter of an hour."""
-ASK_TIMEOUT_S = 2.0
-RENEW_BEFORE = dt.timedelta(minutes=5)
-
 _NAME = re.compile(r"[a-z][a-z0-9-]*\Z")
-_CONTAINER = "http://169.254.170.2"
-
-
-class AwsKeys(NamedTuple):
-    """Credentials of AWS."""
-
-    access_key: str
-    secret_key: str
-    session_token: str = ""
-    expires: dt.datetime | None = None
 
 
 class ElastiCacheIam(CredentialProvider):
@@ -119,69 +102,4 @@ def token(user: str, cache: str, region: str, keys: AwsKeys, now: dt.datetime, *
         query["X-Amz-Security-Token"] = keys.session_token
     written = "&".join(f"{name}={quote(value, safe='-_.~')}" for name, value in sorted(query.items()))
     request = f"GET\n/\n{written}\nhost:{cache}\n\nhost\n{hashlib.sha256(b'').hexdigest()}"
-    to_sign = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
-    key = f"AWS4{keys.secret_key}".encode()
-    for part in (date, region, "elasticache", "aws4_request"):
-        key = hmac.digest(key, part.encode(), "sha256")
-    signature = hmac.digest(key, to_sign.encode(), "sha256").hex()
-    return f"{cache}/?{written}&X-Amz-Signature={signature}"
-
-
-def find_keys() -> AwsKeys:
-    """Return the keys that the environment has, or that the address named there gives.
-
-    Raises:
-        ConfigError: there are none.
-    """
-    env = os.environ
-    if env.get("AWS_ACCESS_KEY_ID") and env.get("AWS_SECRET_ACCESS_KEY"):
-        return AwsKeys(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], env.get("AWS_SESSION_TOKEN", ""))
-    relative = env.get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
-    address = _CONTAINER + relative if relative else env.get("AWS_CONTAINER_CREDENTIALS_FULL_URI")
-    if not address:
-        raise ConfigError(
-            "a login by IAM needs AWS credentials: none are in the environment, and no container gives any; "
-            "docs/redis.md says how to pass your own"
-        )
-    return _given.at(address)
-
-
-class _Given:
-    """Keys that a container was given, until shortly before they expire."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._address = ""
-        self._keys: AwsKeys | None = None
-
-    def at(self, address: str) -> AwsKeys:
-        """Return the keys that `address` gives."""
-        with self._lock:
-            keys = self._keys
-            if keys is None or self._address != address or _is_ending(keys):
-                keys = self._keys = _ask(address)
-                self._address = address
-            return keys
-
-
-_given = _Given()
-
-
-def _is_ending(keys: AwsKeys) -> bool:
-    return keys.expires is not None and dt.datetime.now(dt.UTC) > keys.expires - RENEW_BEFORE
-
-
-def _ask(address: str) -> AwsKeys:
-    headers = {}
-    file = os.environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
-    secret = Path(file).read_text().strip() if file else os.environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN")
-    if secret:
-        headers["Authorization"] = secret
-    try:
-        request = urllib.request.Request(address, headers=headers)  # noqa: S310 - AWS's own variable
-        with urllib.request.urlopen(request, timeout=ASK_TIMEOUT_S) as answer:  # noqa: S310
-            said = json.load(answer)
-        expires = dt.datetime.fromisoformat(said["Expiration"]) if said.get("Expiration") else None
-        return AwsKeys(said["AccessKeyId"], said["SecretAccessKey"], said.get("Token", ""), expires)
-    except (OSError, ValueError, KeyError) as error:
-        raise ConfigError(f"AWS credentials cannot be had from {address}: {error!r}") from error
+    return f"{cache}/?{written}&X-Amz-Signature={signature(request, stamp, scope, keys)}"

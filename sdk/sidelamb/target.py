@@ -6,7 +6,8 @@
     redis+cluster://host:6379,host:6379                  several nodes of a cluster to ask
     redis+sentinel://host:26379,host:26379/mymaster/0    sentinels, and the name that they give the primary
 
-`rediss+cluster` and `rediss+sentinel` are by TLS. Options stand behind a `?`: docs/redis.md lists them.
+`rediss+cluster` and `rediss+sentinel` are by TLS. Options stand behind a `?`: docs/redis.md lists them. Instead of
+a URL the ARN of a secret may stand that holds it (`sidelamb.secret`).
 """
 
 from __future__ import annotations
@@ -107,7 +108,7 @@ def target_of(said: RedisTarget | Target) -> Target:
     if isinstance(said, Target):
         return said
     if isinstance(said, str):
-        return _from_url(said)
+        return _from_url(_out_of_its_secret(said))
     if hasattr(said, "nodes_manager"):
         return _from_cluster(said)
     if hasattr(said, "connection_pool"):
@@ -121,13 +122,21 @@ def target_of(said: RedisTarget | Target) -> Target:
 # --- URLs ----------------------------------------------------------------------------------------------------
 
 
+def _out_of_its_secret(said: str) -> str:
+    if not said.startswith("arn:"):
+        return said
+    from sidelamb.secret import url_in  # noqa: PLC0415 - few need it
+
+    return url_in(said)
+
+
 def _from_url(url: str) -> Target:
     try:
         scheme, kind, hosts, plain, options = _taken_apart(url)
         kwargs: dict[str, Any] = dict(redis.connection.parse_url(plain))  # type: ignore[no-untyped-call]
         places = tuple(_place(host, SENTINEL_PORT if kind == "sentinel" else 6379) for host in hosts)
     except ValueError as error:
-        shown = url.rsplit("@", maxsplit=1)[-1] if "@" in url else url
+        shown = (url.rsplit("@", maxsplit=1)[-1] if "@" in url else url).partition("?")[0]
         raise ConfigError(
             f"{shown!r} is not a Redis URL ({error}); write redis://host:6379/0 or rediss://…"
         ) from None

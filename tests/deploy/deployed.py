@@ -31,6 +31,9 @@ UNKNOWN = [
     ("arm64", "x86_64"),
     # It does not turn a parameter's text into a number here, as CloudFormation does.
     ("DesiredCount: !Ref PollerTasks", "DesiredCount: 1"),
+    # In conditions it knows no Join, and takes a list for its text.
+    ('!Equals [!Join ["", !Ref SubnetIds], ""]', '!Equals [!Ref SubnetIds, ""]'),
+    ('!Equals [!Join ["", !Ref SecurityGroupIds], ""]', '!Equals [!Ref SecurityGroupIds, ""]'),
 ]
 # It asks for this where AWS asks for lambda:GetLayerVersion on the version.
 ASKED_INSTEAD = "lambda:ListLayers"
@@ -100,8 +103,8 @@ class App:
         self._run("build", env={"PIP_FIND_LINKS": str(dist), "PATH": path, "PROCESSOR": "x86_64"})
 
     def deploy(self, aws: Emulator, *words: str, **parameters: str) -> Stack:
-        """Run `sam deploy`, and return what is there then."""
-        given = [f"{name}={value}" for name, value in ({"RedisUrl": REDIS_URL} | parameters).items()]
+        """Run `sam deploy`, and return what is there then. A parameter that is empty is left out."""
+        given = [f"{name}={value}" for name, value in ({"RedisUrl": REDIS_URL} | parameters).items() if value]
         self._run(
             "deploy",
             "--no-confirm-changeset",
@@ -150,6 +153,9 @@ class Stack:
         }
         stack = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
         self.outputs: dict[str, str] = {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
+        self.parameters: dict[str, str] = {
+            one["ParameterKey"]: one["ParameterValue"] for one in stack["Parameters"]
+        }
         self.task: dict[str, Any] = self._task()
         template = cloudformation.get_template(StackName=name, TemplateStage="Processed")["TemplateBody"]
         container = template["Resources"]["PollerTask"]["Properties"]["ContainerDefinitions"][0]
@@ -170,9 +176,21 @@ class Stack:
         policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
         name = role.rpartition("/")[2]
         self.aws.client("iam").put_role_policy(RoleName=name, PolicyName="emulator", PolicyDocument=policy)
-        env = {one["name"]: one["value"] for one in container["environment"]} | self.aws.task_env(role)
+        env = {one["name"]: one["value"] for one in container["environment"]} | self._secrets()
+        env |= self.aws.task_env(role)
         with bare_root.contained(root, container["command"], env, log) as running:
             yield running
+
+    def _secrets(self) -> dict[str, str]:
+        """Return what ECS reads out of secrets when it starts the task, with the rights of its execution role.
+
+        Which they are is in the template: the emulator's task definition has forgotten their names.
+        """
+        arn = self.parameters.get("RedisSecret")
+        if not arn:
+            return {}
+        there = self.aws.client("secretsmanager", self.aws.session(self.task["executionRoleArn"]))
+        return {"SIDELAMB_REDIS_URL": there.get_secret_value(SecretId=arn)["SecretString"]}
 
     def log(self, group: str) -> list[str]:
         """Return the lines of a log group, none if nothing was said yet: worker, scheduler, or a name in full."""

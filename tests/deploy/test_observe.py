@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from sidelamb_handlers.emf import UNITS
+from sidelamb_local.deploy.assemble import assembled
 from sidelamb_local.intrinsics import PLACEHOLDER, TemplateLoader
 from tests.deploy.cloudwatch import Alarm, Metrics
 from tests.deploy.emission import STACK, emit
@@ -25,10 +26,21 @@ from tests.infra.filter_pattern import FilterPattern
 if TYPE_CHECKING:
     from tests.deploy.emission import Lines
 
-PIECE = Path(__file__).parents[2] / "infra" / "sidelamb_local" / "deploy" / "pieces" / "observe.yaml"
 NOW = 1_795_405_740.0
 GROUPS = {"WorkerLogs": "worker", "SchedulerLogs": "scheduler", "PollerLogs": "poller"}
-KNOWN = {"AWS::StackName": STACK, "AWS::Region": "eu-west-1", "WorkerFunction": "shop-worker", **GROUPS}
+KNOWN = {
+    "AWS::StackName": STACK,
+    "AWS::Region": "eu-west-1",
+    "WorkerFunction": "shop-worker",
+    "RedisNodes": "shop-redis",
+    "RedisServerless": "shop-redis",
+    **GROUPS,
+}
+ON_NODES = frozenset({"HasAlarmTopic", "MadeRedis", "OnNodes", "TwoNodes"})
+"""Conditions that hold with a Redis of the stack's own, on two nodes: it has the most to look at."""
+TRYING = ON_NODES - {"TwoNodes"}
+SERVERLESS = frozenset({"HasAlarmTopic", "MadeRedis", "Serverless"})
+EXISTING = frozenset({"HasAlarmTopic"})
 
 # What AWS itself writes: fields of its JSON log lines, and metrics of its services.
 FIELDS_OF_AWS = {"type", "record.status", "record.requestId"}
@@ -40,6 +52,7 @@ METRICS_OF_AWS = {
         "EngineCPUUtilization",
         "CurrConnections",
     },
+    ("AWS/ElastiCache", "clusterId"): {"BytesUsedForCache", "Evictions", "ThrottledCmds", "CurrConnections"},
 }
 TIMEOUT_OF_AWS = {
     "time": "2026-11-24T02:36:12.000Z",
@@ -66,36 +79,69 @@ STACK_MOST = 14
 """Of a stack beside its queues, whatever happens."""
 
 
-def resolved(value: Any, parameters: dict[str, Any]) -> Any:
-    """A part of the template as CloudFormation would hand it on."""
+NOTHING = {"Ref": "AWS::NoValue"}
+
+
+def resolved(value: Any, parameters: dict[str, Any], holds: frozenset[str] = ON_NODES) -> Any:  # noqa: PLR0911
+    """A part of the template as CloudFormation would hand it on, if these conditions hold."""
     match value:
         case {"Ref": name}:
             return parameters.get(name, KNOWN.get(name, name))
+        case {"Fn::Sub": [str(text), dict(names)]}:
+            said = {name: resolved(part, parameters, holds) for name, part in names.items()}
+            return substituted(text, parameters | said)
         case {"Fn::Sub": str(text)}:
-            return PLACEHOLDER.sub(lambda m: f"${{{m[2]}}}" if m[1] else str(KNOWN.get(m[2], m[2])), text)
-        case {"Fn::If": [_, yes, _]}:
-            return resolved(yes, parameters)
+            return substituted(text, parameters)
+        case {"Fn::If": [name, yes, no]}:
+            return resolved(yes if name in holds else no, parameters, holds)
         case dict():
-            return {name: resolved(part, parameters) for name, part in value.items()}
+            return {name: resolved(part, parameters, holds) for name, part in value.items()}
         case list():
-            return [resolved(part, parameters) for part in value]
+            return [
+                resolved(one, parameters, holds)
+                for one in (chosen(part, holds) for part in value)
+                if one != NOTHING
+            ]
     return value
 
 
-TEMPLATE = yaml.load(PIECE.read_text(), TemplateLoader)
+def chosen(value: Any, holds: frozenset[str]) -> Any:
+    match value:
+        case {"Fn::If": [name, yes, no]}:
+            return chosen(yes if name in holds else no, holds)
+    return value
+
+
+def substituted(text: str, names: dict[str, Any]) -> str:
+    known = KNOWN | names
+    return PLACEHOLDER.sub(lambda m: f"${{{m[2]}}}" if m[1] else str(known.get(m[2], m[2])), text)
+
+
+TEMPLATE = yaml.load(assembled(), TemplateLoader)
 DEFAULTS = {name: p["Default"] for name, p in TEMPLATE["Parameters"].items()}
-RESOURCES = resolved(TEMPLATE["Resources"], DEFAULTS)
 
 
-def of_type(kind: str) -> dict[str, Any]:
-    return {name: r["Properties"] for name, r in RESOURCES.items() if r["Type"] == kind}
+def of_type(kind: str, holds: frozenset[str] = ON_NODES) -> dict[str, Any]:
+    there = {n: r for n, r in TEMPLATE["Resources"].items() if r.get("Condition", "HasAlarmTopic") in holds}
+    return {n: resolved(r["Properties"], DEFAULTS, holds) for n, r in there.items() if r["Type"] == kind}
 
 
 ALARMS = {name: Alarm(properties) for name, properties in of_type("AWS::CloudWatch::Alarm").items()}
 QUERIES = of_type("AWS::Logs::QueryDefinition")
 FILTERS = of_type("AWS::Logs::MetricFilter")
-(DASHBOARD,) = of_type("AWS::CloudWatch::Dashboard").values()
-WIDGETS = json.loads(DASHBOARD["DashboardBody"])["widgets"]
+
+
+def dashboard(holds: frozenset[str]) -> Any:
+    (found,) = of_type("AWS::CloudWatch::Dashboard", holds).values()
+    return found
+
+
+def widgets(holds: frozenset[str]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(dashboard(holds)["DashboardBody"])["widgets"]
+    return found
+
+
+WIDGETS = widgets(ON_NODES)
 
 
 @pytest.fixture(scope="module")
@@ -193,12 +239,67 @@ def test_an_alarm_tells_the_topic_and_says_when_it_is_over(name):
     assert len(properties["AlarmDescription"]) > 30
 
 
+# --- alarms of a Redis that the stack makes --------------------------------------------------------------------
+
+GB = 1024**3
+TOO_MUCH = {
+    "RedisMemoryAlarm": (("DatabaseMemoryUsagePercentage", 75, 76), ("BytesUsedForCache", 3.75 * GB, 3.8 * GB)),
+    "RedisEvictionsAlarm": (("Evictions", 0, 1), ("Evictions", 0, 1)),
+    "RedisBusyAlarm": (("EngineCPUUtilization", 80, 81), ("ThrottledCmds", 0, 1)),
+    "RedisConnectionsAlarm": (("CurrConnections", 50_000, 50_001), ("CurrConnections", 50_000, 50_001)),
+}
+"""For each alarm the metric of nodes and that of a serverless one: its most that is well, and what is too much."""
+
+
+def of_redis(name: str, values: dict[tuple[str, str], float], alarm: Alarm, periods: int) -> Metrics:
+    found = Metrics()
+    for (dimension, value_of), value in values.items():
+        key = ("AWS/ElastiCache", frozenset({(dimension, value_of)}), name)
+        found.values[key] = [(NOW - n * alarm.period, value) for n in range(periods)]
+    return found
+
+
+@pytest.mark.parametrize("name", TOO_MUCH)
+def test_an_alarm_of_redis_goes_on_for_either_node_and_is_off_below(name):
+    metric, well, ill = TOO_MUCH[name][0]
+    alarm = ALARMS[name]
+    n = int(alarm.properties["EvaluationPeriods"])
+    one, two = ("CacheClusterId", "shop-redis-001"), ("CacheClusterId", "shop-redis-002")
+    for values, is_on in (
+        ({one: well, two: well}, False),
+        ({one: ill, two: well}, True),
+        ({one: well, two: ill}, True),
+    ):
+        assert alarm.is_on(of_redis(metric, values, alarm, n), NOW) is is_on
+    assert alarm.is_on(of_redis(metric, {two: ill}, alarm, n), NOW), "the other one is gone"
+    assert not alarm.is_on(Metrics(), NOW)
+
+
+@pytest.mark.parametrize("name", TOO_MUCH)
+def test_an_alarm_of_a_lone_node_and_of_a_serverless_one_looks_at_it(name):
+    for holds, which, id_of in (
+        (TRYING, 0, ("CacheClusterId", "shop-redis-001")),
+        (SERVERLESS, 1, ("clusterId", "shop-redis")),
+    ):
+        alarm = Alarm(of_type("AWS::CloudWatch::Alarm", holds)[name])
+        metric, well, ill = TOO_MUCH[name][which]
+        n = int(alarm.properties["EvaluationPeriods"])
+        assert len(alarm.metrics) == 1
+        assert not alarm.is_on(of_redis(metric, {id_of: well}, alarm, n), NOW)
+        assert alarm.is_on(of_redis(metric, {id_of: ill}, alarm, n), NOW)
+
+
+def test_an_existing_redis_has_no_alarms_of_ours():
+    assert not [name for name in of_type("AWS::CloudWatch::Alarm", EXISTING) if name.startswith("Redis")]
+    assert set(ALARMS) == set(OURS) | set(TOO_MUCH)
+
+
 # --- names -----------------------------------------------------------------------------------------------------
 
 
-def in_widgets() -> set[tuple[str, frozenset[str], str]]:
+def in_widgets(holds: frozenset[str] = ON_NODES) -> set[tuple[str, frozenset[str], str]]:
     found = set()
-    for widget in WIDGETS:
+    for widget in widgets(holds):
         for row in widget["properties"].get("metrics", []):
             if isinstance(row[0], dict):
                 said = re.fullmatch(r"SEARCH\('\{(.+?)\} (.+)', '(\w+)', 60\)", row[0]["expression"])
@@ -213,11 +314,11 @@ def in_widgets() -> set[tuple[str, frozenset[str], str]]:
     return found
 
 
-def in_alarms() -> set[tuple[str, frozenset[str], str]]:
+def in_alarms(holds: frozenset[str] = ON_NODES) -> set[tuple[str, frozenset[str], str]]:
     return {
         (m["Namespace"], frozenset(d["Name"] for d in m["Dimensions"]), m["MetricName"])
-        for alarm in ALARMS.values()
-        for m in alarm.metrics
+        for properties in of_type("AWS::CloudWatch::Alarm", holds).values()
+        for m in Alarm(properties).metrics
     }
 
 
@@ -225,10 +326,16 @@ def in_alarms() -> set[tuple[str, frozenset[str], str]]:
 SEEN_ELSEWHERE = {("Sidelamb", frozenset({"Stack"}), "LostLeases")}  # tests/handlers/test_gauges.py
 
 
-def test_every_metric_that_is_looked_at_is_really_written(everything):
+REDISES = pytest.mark.parametrize(
+    "holds", [EXISTING, ON_NODES, TRYING, SERVERLESS], ids=["existing", "nodes", "try-it", "serverless"]
+)
+
+
+@REDISES
+def test_every_metric_that_is_looked_at_is_really_written(everything, holds):
     written = names(metrics_of(everything)) | SEEN_ELSEWHERE
     of_aws = {(space, frozenset({d}), n) for (space, d), known in METRICS_OF_AWS.items() for n in known}
-    assert in_widgets() | in_alarms() <= written | of_aws
+    assert in_widgets(holds) | in_alarms(holds) <= written | of_aws
 
 
 def test_every_metric_that_is_written_is_looked_at_and_known(everything):
@@ -354,13 +461,16 @@ def test_a_metric_filter_takes_what_was_said_loudly_and_nothing_else(name, phase
     assert not any(pattern.matches(line) for _, source, line in phases["well"] if source == group)
 
 
-def test_the_dashboard_shows_every_alarm():
-    (shown,) = (w["properties"]["alarms"] for w in WIDGETS if w["type"] == "alarm")
-    assert {arn.removesuffix(".Arn") for arn in shown} >= set(OURS)
+@REDISES
+def test_the_dashboard_shows_every_alarm(holds):
+    (shown,) = (w["properties"]["alarms"] for w in widgets(holds) if w["type"] == "alarm")
+    assert {arn.removesuffix(".Arn") for arn in shown} == set(of_type("AWS::CloudWatch::Alarm", holds))
 
 
-def test_no_widget_lies_on_another():
-    taken = [(w["x"] + x, w["y"] + y) for w in WIDGETS for x in range(w["width"]) for y in range(w["height"])]
+@REDISES
+def test_no_widget_lies_on_another(holds):
+    found = widgets(holds)
+    taken = [(w["x"] + x, w["y"] + y) for w in found for x in range(w["width"]) for y in range(w["height"])]
     assert len(taken) == len(set(taken))
     assert max(x for x, _ in taken) < 24
 
@@ -368,7 +478,7 @@ def test_no_widget_lies_on_another():
 def test_every_name_in_the_account_begins_with_the_stacks():
     made = [properties["AlarmName"] for properties in of_type("AWS::CloudWatch::Alarm").values()]
     made += [properties["Name"] for properties in QUERIES.values()]
-    made.append(DASHBOARD["DashboardName"])
+    made.append(dashboard(ON_NODES)["DashboardName"])
     assert all(name.startswith((f"{STACK}-", f"{STACK}/")) for name in made)
 
 

@@ -14,7 +14,7 @@ from botocore.model import ServiceId
 from botocore.session import Session
 from botocore.signers import RequestSigner
 
-from sidelamb import Client, ConfigError, iam, spares
+from sidelamb import Client, ConfigError, awskeys, spares
 from sidelamb.iam import AwsKeys, ElastiCacheIam, token
 from sidelamb.target import target_of
 
@@ -145,7 +145,7 @@ class TestKeys:
             monkeypatch.delenv(name, raising=False)
         address = f"http://127.0.0.1:{server.server_port}/creds"
         monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", address)
-        monkeypatch.setattr(iam, "_given", iam._Given())
+        monkeypatch.setattr(awskeys, "_given", awskeys._Given())
         yield seen
         server.shutdown()
         thread.join()
@@ -156,13 +156,13 @@ class TestKeys:
     ) -> None:
         (tmp_path / "secret").write_text("pod-identity\n")
         monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", str(tmp_path / "secret"))
-        assert [iam.find_keys()[:3] for _ in range(3)] == [("A", "S", "T")] * 3
+        assert [awskeys.find_keys()[:3] for _ in range(3)] == [("A", "S", "T")] * 3
         assert (container["asked"], container["secret"]) == (1, "pod-identity")
 
     def test_that_expire_soon_are_asked_for_again(self, container: dict[str, Any]) -> None:
         container["expires"] = (dt.datetime.now(dt.UTC) + dt.timedelta(minutes=1)).isoformat()
-        iam.find_keys()
-        iam.find_keys()
+        awskeys.find_keys()
+        awskeys.find_keys()
         assert container["asked"] == 2
 
     def test_of_the_environment_come_first(
@@ -170,14 +170,14 @@ class TestKeys:
     ) -> None:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "E")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "F")
-        assert iam.find_keys()[:2] == ("E", "F")
+        assert awskeys.find_keys()[:2] == ("E", "F")
         assert container["asked"] == 0
 
     def test_that_are_nowhere_are_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("ACCESS_KEY_ID", "CONTAINER_CREDENTIALS_FULL_URI", "CONTAINER_CREDENTIALS_RELATIVE_URI"):
             monkeypatch.delenv(f"AWS_{name}", raising=False)
         with pytest.raises(ConfigError, match="needs AWS credentials"):
-            iam.find_keys()
+            awskeys.find_keys()
 
 
 @pytest.mark.parametrize(
