@@ -18,9 +18,24 @@ redis.call('SCARD', KEYS[2])
 redis.call('ZCARD', KEYS[3])
 for q = 1, Q do usable[3 + q] = type(redis.pcall('LLEN', KEYS[3 + q])) == 'number' end
 
-local members, entries = {}, {}
-for i = first, #ARGV, 3 do members[#members + 1] = ARGV[i] end
-for i = 1, #members, CHUNK do
+local members, entries, movable = {}, {}, true
+for i = first, #ARGV, 3 do
+  members[#members + 1] = ARGV[i]
+  movable = movable and usable[tonumber(ARGV[i + 2])]
+end
+
+-- mostly they are the first of the set, all due, and all go: then none of them is searched for
+local function are_first()
+  if not movable or #members == 0 then return false end
+  local front = redis.call('ZRANGE', KEYS[1], 0, #members - 1)
+  for i = 1, #members do
+    if front[i] ~= members[i] then return false end
+  end
+  return tonumber(redis.call('ZSCORE', KEYS[1], members[#members])) <= now
+end
+local all = are_first()
+for i = 1, all and #members or 0 do entries[i] = first + 3 * (i - 1) end
+for i = 1, all and 0 or #members, CHUNK do
   local last = math.min(i + CHUNK - 1, #members)
   local scores = redis.call('ZMSCORE', KEYS[1], unpack(members, i, last))
   for j = 1, last - i + 1 do
@@ -47,7 +62,11 @@ for n, at in ipairs(entries) do
     table.insert(lists[list], bytes)
   end
 end
-call_in_chunks('ZREM', KEYS[1], gone, 1, #gone)
+if all then
+  redis.call('ZREMRANGEBYRANK', KEYS[1], 0, #gone - 1)
+else
+  call_in_chunks('ZREM', KEYS[1], gone, 1, #gone)
+end
 call_in_chunks('SADD', KEYS[2], names, 1, #names)
 for list, payloads in pairs(lists) do call_in_chunks('LPUSH', KEYS[list], payloads, 1, #payloads) end
 call_in_chunks('ZADD', KEYS[3], died, 1, #died)
