@@ -15,14 +15,14 @@ import random
 import sys
 import time
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from sidelamb import settings
 from sidelamb.errors import ConfigError, RedisError, RedisRefused
 from sidelamb.link import Link
-from sidelamb.store import BULK, Store, capsule_of
+from sidelamb.store import Store, capsule_of
 from sidelamb_handlers.logger import new_logger
-from sidelamb_handlers.promotion import promotion
+from sidelamb_handlers.promoter import Promoter
 from sidelamb_handlers.reaping import reaping
 
 if TYPE_CHECKING:
@@ -41,9 +41,6 @@ REAP_MOST = 100
 
 POLLER = "sidelamb.poller"
 """What a poller's event names as its source; it may come every second."""
-
-_Source = Literal["retry", "schedule"]
-_SOURCES: tuple[_Source, ...] = ("retry", "schedule")
 
 
 @dataclass(slots=True)
@@ -79,28 +76,10 @@ class Scheduler:
         """
         done = Pass()
         self._reap(done, until)
-        skipped: dict[_Source, int] = dict.fromkeys(_SOURCES, 0)
-        while skipped and self._clock() < until:
-            for source in list(skipped):
-                stuck = self._promote(source, done, skipped[source])
-                if stuck is None:
-                    del skipped[source]
-                else:
-                    skipped[source] += stuck
+        promoter = Promoter(self._link, self._store, self._clock)
+        promoter.run(until)
+        done.promoted, done.to_dead = promoter.promoted, promoter.to_dead
         return done
-
-    def _promote(self, source: _Source, done: Pass, skip: int) -> int | None:
-        """Promote up to BULK entries; return how many of them could not move, None if there are no more."""
-        now = self._clock()
-        due = self._link.run(self._store.due(source, now, skip=skip))
-        if not due:
-            return None
-        stamp = settings.stamp(now)
-        entries = [promotion(raw, now, stamp) for raw in due]
-        promoted, dead = self._link.run(self._store.promote(source, now, entries))
-        done.promoted += promoted
-        done.to_dead += dead
-        return len(due) - promoted - dead if len(due) == BULK else None
 
     def _reap(self, done: Pass, until: float) -> None:
         skip = 0

@@ -80,6 +80,16 @@ class TestPromotion:
         assert order[2_000] == 1_000
         assert [n for n in order if n < 10_000] == list(range(2_500))
 
+    def test_entries_that_cannot_move_are_passed_over_wherever_they_stand(self, scheduler, db):
+        db.set("queue:taken", "no list")
+        for n in (0, 999, 1_000, 2_500, 3_999):
+            due(db, "schedule", 1, start=n, ago=2_000 - n / 1_000, queue="taken")
+        due(db, "schedule", 4_000, start=10_000, ago=2_000)
+        assert make_pass(scheduler) == Pass(promoted=4_000)
+        assert numbers(waiting(db)) == list(range(10_000, 14_000))
+        assert db.zcard("schedule") == 5
+        assert make_pass(scheduler) == Pass()
+
     def test_two_passes_at_once_promote_each_entry_once(self, redis_url, db):
         due(db, "schedule", 3_000)
         done: list[Pass] = []

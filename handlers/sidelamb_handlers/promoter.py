@@ -1,0 +1,88 @@
+"""Promotes all that is due, a batch after the other: while Redis moves one, the next is made ready.
+
+`retry` and `schedule` take turns. Each move checks that its entries are still there and due, so that two promoters
+at once are harmless. An entry that cannot move (its queue is no list) stays, and is passed over.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from sidelamb import settings
+from sidelamb.store import BULK
+from sidelamb_handlers.promotion import promotion
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sidelamb.link import Link
+    from sidelamb.store import Store
+
+__all__ = ["Promoter"]
+
+_Source = Literal["retry", "schedule"]
+_Entry = tuple[bytes, bytes, str | None]
+_SOURCES: tuple[_Source, ...] = ("retry", "schedule")
+
+
+@dataclass(slots=True)
+class Promoter:
+    """Promotes; one for each pass.
+
+    Attributes:
+        promoted: entries that went to their queues.
+        to_dead: entries that could not be read.
+    """
+
+    link: Link
+    store: Store
+    clock: Callable[[], float] = time.time
+    promoted: int = 0
+    to_dead: int = 0
+
+    def run(self, until: float) -> None:
+        """Promote all that is due, or what can be done until epoch s `until`; raises as `Link.run`."""
+        with ThreadPoolExecutor(1) as other:  # its thread starts only if there is more than one batch
+            turns = [self._all_of(source, other) for source in _SOURCES]
+            while turns and self.clock() < until:
+                turns = [turn for turn in turns if next(turn, False)]
+
+    def _all_of(self, source: _Source, other: ThreadPoolExecutor) -> Iterator[bool]:
+        """Promote what is due in a set; gives true after each batch."""
+        stuck = 0
+        due = self._read(source, stuck)
+        while due:
+            more = len(due) == BULK
+            ahead = self._read(source, stuck + len(due)) if more else []
+            entries = self._ready(due)
+            while ahead:
+                moving = other.submit(self._move_on, source, entries, stuck, len(ahead))
+                entries = self._ready(ahead)
+                stuck, ahead = moving.result()
+                yield True
+            stuck += self._move(source, entries)
+            yield True
+            due = self._read(source, stuck) if more else []
+
+    def _read(self, source: _Source, skip: int) -> list[bytes]:
+        return self.link.run(self.store.due(source, self.clock(), skip=skip))
+
+    def _ready(self, due: list[bytes]) -> list[_Entry]:
+        now = self.clock()
+        stamp = settings.stamp(now)
+        return [promotion(raw, now, stamp) for raw in due]
+
+    def _move(self, source: _Source, entries: list[_Entry]) -> int:
+        """Move entries; return how many of them could not."""
+        promoted, dead = self.link.run(self.store.promote(source, self.clock(), entries))
+        self.promoted += promoted
+        self.to_dead += dead
+        return len(entries) - promoted - dead
+
+    def _move_on(self, source: _Source, entries: list[_Entry], stuck: int, ahead: int) -> tuple[int, list[bytes]]:
+        """Move entries; return how many are stuck now, and what is due behind those that are being made ready."""
+        stuck += self._move(source, entries)
+        return stuck, self._read(source, stuck + ahead)
