@@ -298,6 +298,11 @@ class TestReaping:
 
 
 class TestHandler:
+    @pytest.fixture(autouse=True)
+    def own_outage(self, monkeypatch):
+        """Whether Redis was away in another test says nothing here."""
+        monkeypatch.setattr(module, "_is_away", False)
+
     def test_it_answers_with_what_it_did_in_words_the_poller_knows(self, scheduler, db, monkeypatch):
         monkeypatch.setattr(module, "_scheduler", scheduler)
         due(db, "schedule", 2)
