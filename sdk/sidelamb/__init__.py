@@ -37,6 +37,7 @@ from sidelamb.errors import (
 )
 from sidelamb.hooks import after_invocation, before_invocation, on_death, on_error, on_sandbox_start
 from sidelamb.job import Job, job
+from sidelamb.late import late_import
 from sidelamb.middleware import CallNext, Middleware, Payload
 from sidelamb.options import JobOptions
 from sidelamb.registry import registry
@@ -97,7 +98,8 @@ def __getattr__(name: str) -> object:
     """Import the client, and with it redis-py, when it is first asked for: declaring jobs needs neither."""
     if name != "Client":
         raise AttributeError(f"module 'sidelamb' has no attribute {name!r}")
-    from sidelamb.client import Client  # noqa: PLC0415
+    with late_import:
+        from sidelamb.client import Client  # noqa: PLC0415
 
     globals()["Client"] = Client
     return Client

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
+from sidelamb.late import late_import
 from sidelamb.link import Link
 from sidelamb.target import Target, target_of
 
@@ -80,7 +81,8 @@ class LoopLinks:
             await found.life.aclose()
 
     async def _open(self, loop: asyncio.AbstractEventLoop) -> LoopLink:
-        from sidelamb.alink import AsyncLink  # noqa: PLC0415 - only async code needs it
+        with late_import:
+            from sidelamb.alink import AsyncLink  # noqa: PLC0415 - only async code needs it
 
         link = AsyncLink(self._target)
         opened = LoopLink(link, self._life(loop, link))

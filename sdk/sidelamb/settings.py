@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from sidelamb.errors import ConfigError
 from sidelamb.keys import Keys
+from sidelamb.late import late_import
 from sidelamb.middleware import compose
 from sidelamb.names import check_queue, queue_name
 from sidelamb.registry import registry
@@ -97,12 +98,14 @@ def configure(
     """
     settings = _State.settings
     if redis is not None:
-        from sidelamb.links import link_to  # noqa: PLC0415 - redis-py is imported when it is needed
+        with late_import:
+            from sidelamb.links import link_to  # noqa: PLC0415 - redis-py is imported when it is needed
 
         link_to(redis)  # says what is wrong with it now rather than at the first job
         settings = replace(settings, redis=redis)
     if wait_replicas is not None:
-        from sidelamb.target import checked_wait_replicas  # noqa: PLC0415 - the same
+        with late_import:
+            from sidelamb.target import checked_wait_replicas  # noqa: PLC0415 - the same
 
         settings = replace(settings, wait_replicas=checked_wait_replicas(wait_replicas, "wait_replicas"))
     if namespace is not None:
@@ -127,7 +130,8 @@ def default_client() -> Client:
     """
     client = _State.client
     if client is None:
-        from sidelamb.client import Client  # noqa: PLC0415 - the client knows jobs, which know the settings
+        with late_import:
+            from sidelamb.client import Client  # noqa: PLC0415 - the client knows jobs, which know the settings
 
         client = _State.client = Client(middleware=_State.settings.middleware)
     return client
@@ -147,7 +151,8 @@ def redis_target() -> RedisTarget | Target:
     target, wait = _redis_set(), _State.settings.wait_replicas
     if wait is None:
         return target
-    from sidelamb.target import target_of  # noqa: PLC0415 - redis-py is imported when it is needed
+    with late_import:
+        from sidelamb.target import target_of  # noqa: PLC0415 - redis-py is imported when it is needed
 
     return replace(target_of(target), wait_replicas=wait)
 

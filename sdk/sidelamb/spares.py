@@ -6,6 +6,7 @@ that is when sentinels are asked, and when a name is looked up again.
 
 from __future__ import annotations
 
+import encodings.idna  # noqa: F401 - the first connect would: a child forked meanwhile could never look a host up
 import inspect
 import os
 import time

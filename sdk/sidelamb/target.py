@@ -20,6 +20,7 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 import redis
 
 from sidelamb.errors import ConfigError
+from sidelamb.late import late_import
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -215,7 +216,8 @@ def _iam(options: dict[str, str], kwargs: dict[str, Any], *, secure: bool) -> An
     cache, serverless = options.get("iam"), options.get("iam_serverless")
     if not cache and not serverless:
         return None
-    from sidelamb.iam import ElastiCacheIam  # noqa: PLC0415 - few need it
+    with late_import:
+        from sidelamb.iam import ElastiCacheIam  # noqa: PLC0415 - few need it
 
     if not secure:
         raise ConfigError("a login by IAM needs TLS: write rediss:// in the Redis URL")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sidelamb.late import late_import
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -24,7 +26,8 @@ def shown(value: object) -> str:
 
 def nearest(value: str, known: Iterable[str]) -> str | None:
     """Return the one of `known` that is most like `value`, or None if none is."""
-    import difflib  # noqa: PLC0415 - only errors need it
+    with late_import:
+        import difflib  # noqa: PLC0415 - only errors need it
 
     return next(iter(difflib.get_close_matches(value, list(known), n=1, cutoff=0.5)), None)
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import multiprocessing
+import os
+import subprocess
+import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -245,6 +249,24 @@ class TestItsLife:
         assert [child.exitcode for child in children] == [0, 0, 0]
         jids = {raw.split(b'"jid":"')[1][:24] for raw in db.lrange("queue:default", 0, -1)}
         assert len(jids) == 401
+
+    @pytest.mark.parametrize(
+        ("module", "verb"),
+        [
+            ("redis", "enqueue"),
+            ("sidelamb.client", "enqueue"),
+            ("encodings.idna", "enqueue"),
+            ("sidelamb.alink", "aenqueue"),
+        ],
+    )
+    def test_is_safe_for_a_fork_during_the_first_enqueue_of_another_thread(
+        self, module: str, verb: str, redis_url: str, db: redis.Redis
+    ) -> None:
+        program = Path(__file__).with_name("forking.py")
+        environ = {**os.environ, "SIDELAMB_REDIS_URL": redis_url}
+        ended = subprocess.run([sys.executable, program, module, verb], env=environ, timeout=60, check=False)
+        assert ended.returncode == 0
+        assert db.llen("queue:default") == 2
 
     def test_serves_one_event_loop_after_the_other_and_leaves_nothing_open(
         self, redis_url: str, db: redis.Redis
