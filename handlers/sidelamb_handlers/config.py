@@ -21,6 +21,7 @@ capsule named `default` comes from SIDELAMB_FUNCTION, SIDELAMB_QUEUES (`critical
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import re
 import tomllib
@@ -38,6 +39,8 @@ __all__ = ["CapsuleConfig", "Config", "load_config"]
 FILE = "sidelamb.toml"
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]+\Z")
+_FUNCTION = re.compile(r"[A-Za-z0-9_:$-]+\Z")
+"""A name or an ARN, either with a version or an alias."""
 _QUEUE = re.compile(r"[A-Za-z0-9_.:-]+\Z")
 _SETTINGS = ("redis", "namespace", "scheduler", "stop_timeout", "capsules")
 _ENV_NUMBERS = {
@@ -111,8 +114,7 @@ def load_config(file: Path | None = None, environ: Mapping[str, str] = os.enviro
         redis=_of_type(redis, str, "redis"),
         capsules=tuple(_capsule(name, table) for name, table in tables.items()),
         namespace=environ.get("SIDELAMB_NAMESPACE") or _of_type(data.get("namespace", ""), str, "namespace"),
-        scheduler=environ.get("SIDELAMB_SCHEDULER_FUNCTION")
-        or _of_type(data.get("scheduler", ""), str, "scheduler"),
+        scheduler=_function(environ.get("SIDELAMB_SCHEDULER_FUNCTION") or data.get("scheduler", ""), "scheduler"),
         stop_timeout=_number(
             environ.get("SIDELAMB_STOP_TIMEOUT") or data.get("stop_timeout", 25.0), "stop_timeout", 0, 900
         ),
@@ -149,7 +151,7 @@ def _capsule_from(environ: Mapping[str, str]) -> dict[str, Any]:
         table["queues"] = _queues_from(environ["SIDELAMB_QUEUES"])
     for variable, key in _ENV_NUMBERS.items():
         if environ.get(variable):
-            table[key] = _number(environ[variable], variable, 0, float("inf"))
+            table[key] = _number(environ[variable], variable, 0, math.inf)
     return {"default": table}
 
 
@@ -172,7 +174,7 @@ def _capsule(name: str, table: Any) -> CapsuleConfig:
         raise ConfigError(f"{where} must be a table: [capsules.{name}]")
     known = [k for k in CapsuleConfig.__dataclass_fields__ if k not in {"name", "weights"}]
     _only(table, known, where)
-    function = _of_type(table.get("function", ""), str, f"{where}: function")
+    function = _function(table.get("function", ""), f"{where}: function")
     if not function:
         raise ConfigError(f'{where} names no function; add function = "…"')
     queues, weights = _queues(table.get("queues", ["default"]), where)
@@ -187,6 +189,13 @@ def _capsule(name: str, table: Any) -> CapsuleConfig:
         timeout=_number(table.get("timeout", 60), f"{where}: timeout", 1, 900),
         detached=_of_type(table.get("detached", False), bool, f"{where}: detached"),
     )
+
+
+def _function(value: Any, where: str) -> str:
+    name: str = _of_type(value, str, where)
+    if name and not _FUNCTION.match(name):
+        raise ConfigError(f"{where} is {name!r}; write its name, or its ARN, as Lambda has it")
+    return name
 
 
 def _queues(value: Any, where: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
@@ -224,7 +233,8 @@ def _number(value: Any, where: str, least: float, most: float) -> float:
     except (TypeError, ValueError):
         number = float("nan")
     if not least <= number <= most:
-        raise ConfigError(f"{where} must be a number from {least:g} to {most:g}, not {value!r}")
+        bounds = f" from {least:g} to {most:g}" if math.isfinite(most) else ""
+        raise ConfigError(f"{where} must be a number{bounds}, not {value!r}")
     return number
 
 

@@ -6,7 +6,7 @@ Whatever a person can set right is one line on stderr that says what to do, and 
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
@@ -45,16 +45,33 @@ def end(line: str) -> NoReturn:
 
 
 def _run() -> None:
+    import typer  # noqa: PLC0415 - an extra brings it, whose absence is said above
+
     from sidelamb import SidelambError  # noqa: PLC0415
-    from sidelamb_local.commands import app  # noqa: PLC0415 - it needs the extras, whose absence is said above
+    from sidelamb_local.commands import app  # noqa: PLC0415 - it needs the extras too
     from sidelamb_local.errors import LocalStackError  # noqa: PLC0415
 
+    usage_error: Any = (
+        typer.BadParameter.__base__
+    )  # typer has click within itself, or beside it, and no name for it
     try:
-        app(prog_name="sidelamb")
+        status = app(sys.argv[1:] or ["--help"], prog_name="sidelamb", standalone_mode=False)
+    except usage_error as error:
+        end(_not_understood(error))
     except (SidelambError, LocalStackError) as error:
         end(" ".join(str(error).split()))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         raise SystemExit(EXIT_INTERRUPTED) from None
+    raise SystemExit(status or 0)
+
+
+def _not_understood(error: Any) -> str:
+    """Return what is wrong with a command line, in one line."""
+    text = error.format_message().partition(" (Possible")[0]
+    near = getattr(error, "possibilities", None)
+    text = f"{text}. Did you mean {near[0]}?" if near else text.rstrip(".")
+    see = "" if error.ctx is None else f"ee `{error.ctx.command_path} --help`"
+    return f"{text[:1].lower()}{text[1:]}{' S' if text.endswith('?') else '; s'}{see}"
 
 
 if __name__ == "__main__":

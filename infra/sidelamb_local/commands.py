@@ -6,10 +6,12 @@ it alone, so that `sidelamb --help` is quick and a missing extra is missed only 
 
 from __future__ import annotations
 
+import difflib
 import importlib.metadata
 import json
 import os
 import platform
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -34,10 +36,9 @@ Background jobs for Python apps, executed by AWS Lambda.
 NEEDED_FOR_DEV = ("yaml", "aiohttp", "botocore", "aws_lambda_powertools")
 # "-5" is an argument of the job, not an option of ours.
 ARGUMENTS_MAY_LOOK_LIKE_OPTIONS = {"ignore_unknown_options": True}
+LOOKS_LIKE_AN_OPTION = re.compile(r"--[A-Za-z]")
 
-app = typer.Typer(
-    help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich"
-)
+app = typer.Typer(help=HELP, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
 JobsOption = Annotated[
     str,
@@ -159,7 +160,8 @@ def poller(
 
 
 @app.command(context_settings=ARGUMENTS_MAY_LOOK_LIKE_OPTIONS)
-def run(
+def run(  # noqa: PLR0917 - typer passes them by name
+    ctx: typer.Context,
     name: NameArgument,
     args: ArgsArgument = None,
     kw: KwOption = None,
@@ -176,9 +178,10 @@ def run(
     """
     from sidelamb_local.run_job import find_job, load_jobs, run_job, users_traceback  # noqa: PLC0415
 
+    values = _values(ctx, args)
     load_jobs(_project(jobs, template))
     job = find_job(name)
-    ran = run_job(job, [_value(arg) for arg in args or []], _keywords(kw))
+    ran = run_job(job, values, _keywords(kw))
     err = Console(stderr=True)
     if ran.error is not None and ran.failed:
         typer.echo(users_traceback(ran.error), err=True, nl=False)
@@ -194,6 +197,7 @@ def run(
 
 @app.command(context_settings=ARGUMENTS_MAY_LOOK_LIKE_OPTIONS)
 def enqueue(  # noqa: PLR0917 - typer passes them by name
+    ctx: typer.Context,
     name: NameArgument,
     args: ArgsArgument = None,
     kw: KwOption = None,
@@ -214,6 +218,7 @@ def enqueue(  # noqa: PLR0917 - typer passes them by name
     """
     from sidelamb import Client  # noqa: PLC0415
 
+    values, keywords = _values(ctx, args), _keywords(kw)
     url = _redis_url(redis)
     if not force:
         from sidelamb_local.run_job import find_job, load_jobs  # noqa: PLC0415
@@ -224,7 +229,6 @@ def enqueue(  # noqa: PLR0917 - typer passes them by name
         name = find_job(name).name
     client = Client(url)
     setter = client.job(name, queue=queue) if queue else client.job(name)
-    values, keywords = [_value(arg) for arg in args or []], _keywords(kw)
     typer.echo(setter.enqueue_in(in_s, *values, **keywords) if in_s else setter.enqueue(*values, **keywords))
 
 
@@ -373,10 +377,23 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
+def _values(ctx: typer.Context, texts: list[str] | None) -> list[Any]:
+    """Return a job's arguments. What looks like an option is one that is misspelt, unless "--" stands before."""
+    for text in texts or []:
+        if LOOKS_LIKE_AN_OPTION.match(text) and "--" not in sys.argv:
+            name = text.partition("=")[0]
+            near = difflib.get_close_matches(
+                name, [opt for param in ctx.command.params for opt in param.opts], n=1
+            )
+            advice = f"a keyword argument is --kw {name[2:]}=…, and text is '\"{text}\"'"
+            raise LocalStackError(f"there is no option {text!r}; {f'did you mean {near[0]}?' if near else advice}")
+    return [_value(text) for text in texts or []]
+
+
 def _value(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -385,6 +402,6 @@ def _keywords(pairs: list[str] | None) -> dict[str, Any]:
     for pair in pairs or []:
         name, equals, value = pair.partition("=")
         if not equals or not name:
-            raise LocalStackError(f"--kw {pair!r} has no '='; write --kw name=value")
+            raise LocalStackError(f"--kw {pair!r} cannot be; write --kw name=value")
         keywords[name] = _value(value)
     return keywords

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 import sidelamb
 import sidelamb_handlers
-from sidelamb import registry
+from sidelamb import registry, settings
 from sidelamb.hooks import invocation_ends, invocation_starts, sandbox_starts
-from sidelamb.packing import new_jid
-from sidelamb.payload import decode, encode
+from sidelamb.packing import Packer, new_jid
+from sidelamb.payload import decode
 from sidelamb.server import layers
 from sidelamb_handlers.attempt import Attempt, Runner
 from sidelamb_local.address import remembered
@@ -108,7 +108,7 @@ def run_job(job: Job[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> 
     """
     template = job.template
     template.shape.check(args, kwargs)
-    payload = decode(encode(template.payload(args, kwargs, new_jid(), time.time())))
+    payload = _packed(template.payload(args, kwargs, new_jid(), time.time()))
     results: list[Any] = []
 
     def keep_result(_attempt: Attempt, call: Callable[[], Any]) -> Any:
@@ -128,6 +128,13 @@ def run_job(job: Job[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> 
     if isinstance(attempt.error, KeyboardInterrupt):
         raise KeyboardInterrupt
     return _ran(attempt, decision, results)
+
+
+def _packed(payload: dict[str, Any]) -> dict[str, Any]:
+    """Return the payload as a worker reads it; what a client would refuse is refused."""
+    packed = Packer(None, settings.max_payload(), settings.known_queues).pack(payload, time.time())
+    assert packed is not None  # noqa: S101 - only middleware stops a job
+    return decode(packed.raw)
 
 
 def _call(hooks: Iterable[Callable[[], Any]]) -> None:

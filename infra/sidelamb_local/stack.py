@@ -201,7 +201,7 @@ class Stack:
         self._guard = Guard()
         self._start_redis(self._data_dir)
         self._lambda.start(
-            self._project.template,
+            self._project.template.absolute(),
             guard=self._guard,
             cwd=self._data_dir,
             port=self._port,

@@ -29,6 +29,7 @@ TIMEOUT_S = (1, 900)
 MEMORY_MB = (128, 10_240)
 DEFAULT_TIMEOUT_S = 3
 DEFAULT_MEMORY_MB = 128
+NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 RATE = re.compile(r"rate\(\s*(\d+)\s+(minute|hour|day)s?\s*\)")
 UNIT_S = {"minute": 60, "hour": 3600, "day": 86_400}
 
@@ -130,7 +131,7 @@ def _spec(path: Path, logical_id: str, properties: dict[str, Any], scope: Scope)
     where = f"{path}: {logical_id}"
     concurrency = scope.resolve(properties.get("ReservedConcurrentExecutions"))
     return FunctionSpec(
-        name=_name(logical_id, properties),
+        name=_checked_name(where, _name(logical_id, properties)),
         logical_id=logical_id,
         handler=_handler(where, scope.resolve(properties.get("Handler"))),
         code_dir=_code_dir(where, path.parent, scope.resolve(properties.get("CodeUri"))),
@@ -140,7 +141,7 @@ def _spec(path: Path, logical_id: str, properties: dict[str, Any], scope: Scope)
         memory_mb=_bounded(
             where, "MemorySize", scope.resolve(properties.get("MemorySize", DEFAULT_MEMORY_MB)), MEMORY_MB
         ),
-        environment=_environment(_mapping(properties.get("Environment")).get("Variables"), scope),
+        environment=_environment(where, _mapping(properties.get("Environment")).get("Variables"), scope),
         concurrency=_whole(concurrency),
         schedule_s=_schedule(_mapping(properties.get("Events")), scope),
         snap_start=scope.resolve(_mapping(properties.get("SnapStart")).get("ApplyOn")) == "PublishedVersions",
@@ -167,9 +168,17 @@ def _name(logical_id: str, properties: dict[str, Any]) -> str:
     return name if isinstance(name, str) else logical_id
 
 
+def _checked_name(where: str, name: str) -> str:
+    if not NAME.match(name):
+        raise TemplateError(f"{where}: FunctionName is {name}; write at most 64 letters, digits, hyphens and _.")
+    return name
+
+
 def _handler(where: str, handler: Any) -> str:
-    if not isinstance(handler, str) or "." not in handler:
+    if not isinstance(handler, str):
         raise TemplateError(f'{where} has no Handler; write one as "module.function".')
+    if "." not in handler:
+        raise TemplateError(f'{where}: Handler is {handler}; write it as "module.function".')
     return handler
 
 
@@ -199,7 +208,9 @@ def _whole(value: Any) -> int | None:
         return None
 
 
-def _environment(variables: Any, scope: Scope) -> dict[str, str]:
+def _environment(where: str, variables: Any, scope: Scope) -> dict[str, str]:
+    if not isinstance(variables, dict | None):
+        raise TemplateError(f"{where}: Variables of Environment is {variables}; write NAME: value for each.")
     resolved = {name: scope.resolve(value) for name, value in _mapping(variables).items()}
     return {name: text_of(value) for name, value in resolved.items() if isinstance(value, str | int | float)}
 

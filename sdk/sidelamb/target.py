@@ -186,6 +186,9 @@ def _taken_apart(url: str) -> tuple[str, str, list[str], str, dict[str, str]]:
         if not service:
             raise ValueError("it names no primary: redis+sentinel://host:26379/mymaster")
         options["service"], path = unquote(service), f"/{db}" if db else ""
+    number = unquote(path).strip("/")
+    if scheme != "unix" and number and not (number.isascii() and number.isdigit()):
+        raise ValueError(f"its database is {number!r}, which is no number")
     first = every[0].strip()
     plain = f"{scheme}://{login}{at}{first}{path}" + (f"?{theirs}" if theirs else "")
     return scheme, kind, every, plain, options

@@ -228,6 +228,20 @@ class TestRefusals:
         assert "capsule 'mail'" in line
         assert "function" in line
 
+    @pytest.mark.parametrize("name", ["a b", "größe", "f/1"])
+    def test_a_function_that_lambda_could_not_have(self, name):
+        line = refusal(f'redis = "redis://x"\n[capsules.mail]\nfunction = "{name}"\n')
+        assert f"capsule 'mail': function is {name!r}; write its name, or its ARN" in line
+        line = refusal(f'redis = "redis://x"\nscheduler = "{name}"\n[capsules.mail]\nfunction = "f"\n')
+        assert f"scheduler is {name!r}; write its name, or its ARN" in line
+
+    @pytest.mark.parametrize(
+        "name", ["app-worker_2", "f:live", "arn:aws:lambda:us-east-1:123456789012:function:f:$LATEST"]
+    )
+    def test_a_function_may_have_a_qualifier_and_be_an_arn(self, name):
+        config = load("redis = 'redis://x'\n[capsules.mail]\nfunction = '%s'\n" % name)
+        assert config.capsules[0].function == name
+
     def test_a_capsule_with_a_strange_name(self):
         line = refusal('redis = "redis://x"\n[capsules."a b"]\nfunction = "f"\n')
         assert "capsule 'a b': a name has letters" in line

@@ -139,7 +139,42 @@ def test_an_unknown_name_leads_to_the_nearest(sidelamb):
 
 def test_wrong_arguments_are_refused_before_anything_runs(sidelamb):
     assert "missing a required argument: 'a'" in refused(sidelamb("run", "add"))
-    assert refused(sidelamb("run", "add", "1", "--kw", "b")) == "--kw 'b' has no '='; write --kw name=value"
+    for pair in ("b", "=3"):
+        assert (
+            refused(sidelamb("run", "add", "1", "--kw", pair)) == f"--kw {pair!r} cannot be; write --kw name=value"
+        )
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("NaN", "argument 1 ('a') is nan, which JSON does not have"),
+        ("99999999999999999999999", "argument 1 ('a') is an integer beyond 64 bit"),
+        ('["\\ud800"]', "argument 1 ('a')[0] holds a lone surrogate"),
+        ('"' + "x" * 100_000 + '"', "the limit is 90,000"),
+        ("[" * 50_000 + "]" * 50_000, "the limit is 90,000"),
+    ],
+)
+def test_arguments_that_could_not_be_enqueued_are_refused_here_too(sidelamb, value, said):
+    assert said in refused(sidelamb("run", "add", value, SIDELAMB_MAX_PAYLOAD="90000"))
+
+
+@pytest.mark.parametrize("command", [["run"], ["enqueue", "--redis", "redis://127.0.0.1:1/0"]])
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--times", "there is no option '--times'; a keyword argument is --kw times=…"),
+        ("--times=3", "there is no option '--times=3'; a keyword argument is --kw times=…"),
+        ("--job", "there is no option '--job'; did you mean --jobs?"),
+    ],
+)
+def test_what_looks_like_an_option_is_no_argument(sidelamb, command, option, said):
+    assert refused(sidelamb(*command, "add", "1", option)).startswith(said)
+
+
+def test_what_looks_like_an_option_can_be_an_argument_all_the_same(sidelamb):
+    assert sidelamb("run", "add", "--", "--a", "--b").stdout == "adding\n'--a--b'\n"
+    assert sidelamb("run", "add", '"--a"', "-b").stdout == "adding\n'--a-b'\n"
 
 
 def test_code_that_cannot_be_imported_is_one_line_with_its_place(sidelamb, app):
@@ -197,6 +232,31 @@ def test_dev_in_a_folder_without_jobs_says_what_to_create(sidelamb, app):
     (app / "jobs.py").unlink()
     assert "create jobs.py with a function under @job" in refused(sidelamb("dev"))
     assert list(app.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["devv"], "no such command 'devv'"),
+        (["dev", "--concurrencyy", "2"], "no such option: --concurrencyy"),
+        (["dev", "-c", "0"], "invalid value for '--concurrency' / '-c'"),
+        (["run"], "missing argument 'NAME'; see `sidelamb run --help`"),
+        (["enqueue", "add", "--in", "soon"], "invalid value for '--in'"),
+    ],
+)
+def test_a_command_that_is_not_understood_is_one_line(sidelamb, argv, said):
+    line = refused(sidelamb(*argv))
+    assert line.startswith(said)
+    assert line.endswith("--help`")
+
+
+@pytest.mark.parametrize(("argv", "near"), [(["devv"], "dev"), (["dev", "--concurrencyy", "2"], "--concurrency")])
+def test_a_misspelt_command_or_option_leads_to_the_nearest(sidelamb, argv, near):
+    assert f"Did you mean {near}?" in refused(sidelamb(*argv)).replace("'", "")
+
+
+def test_a_command_alone_helps(sidelamb):
+    assert "sidelamb dev " in sidelamb().stdout
 
 
 def test_the_version_is_printed(sidelamb):

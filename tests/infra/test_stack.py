@@ -120,6 +120,18 @@ def identities(url, namespace=""):
         return client.smembers(f"{namespace}:processes" if namespace else "processes")
 
 
+def test_a_template_may_be_named_as_seen_from_here(app, redis_url, lines, monkeypatch):
+    properties = (
+        "{Handler: sidelamb_handlers.worker.handler, CodeUri: ., Environment: {Variables: {SIDELAMB_JOBS: jobs}}}"
+    )
+    text = f"Resources: {{OwnWorker: {{Type: AWS::Serverless::Function, Properties: {properties}}}}}"
+    (app / "own.yaml").write_text(text)
+    monkeypatch.chdir(app)
+    with Stack(app, template=Path("own.yaml"), redis_url=redis_url, on_line=lines) as stack:
+        assert Running(stack, lines).run("jobs.write", str(app / "out"), "done")["outcome"] == "succeeded"
+        assert stack.worker_function == "OwnWorker"
+
+
 def test_a_folder_with_jobs_is_an_app(running, tmp_path):
     assert running.run("jobs.write", str(tmp_path / "out"), "done")["outcome"] == "succeeded"
     assert (tmp_path / "out").read_text() == "done"

@@ -165,6 +165,15 @@ NO_CODE = "Resources: {F: {Type: AWS::Serverless::Function, Properties: {Handler
         (NO_CODE % ", CodeUri: {Bucket: b, Key: k}", "F has no local CodeUri; name the folder"),
         (NO_CODE % ", CodeUri: nowhere", "F: CodeUri nowhere is not a folder"),
         ("Resources: {F: {Type: AWS::Serverless::Function}}", "F has no Handler; write one as"),
+        (NO_CODE.replace("a.b", "a") % "", 'F: Handler is a; write it as "module.function"'),
+        (
+            function("      FunctionName: my worker\n"),
+            "Worker: FunctionName is my worker; write at most 64 letters",
+        ),
+        (
+            function("      Environment: {Variables: [A]}\n"),
+            "Worker: Variables of Environment is ['A']; write NAME",
+        ),
         (function("      Timeout: 901\n"), "Worker: Timeout is 901; write a whole number from 1 to 900"),
         (function("      Timeout: soon\n"), "Worker: Timeout is soon; write a whole number"),
         (function("      Timeout: true\n"), "Worker: Timeout is True; write a whole number"),

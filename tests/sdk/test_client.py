@@ -218,7 +218,19 @@ class TestItsLife:
         with pytest.raises(ConfigError, match=r"takes a URL like redis://host:6379/0 or a redis\.Redis"):
             Client(target)
 
-    @pytest.mark.parametrize("url", ["localhost:6379", "http://x", "redis://x:port/0", ""])
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "localhost:6379",
+            "http://x",
+            "redis://x:port/0",
+            "",
+            "redis://x/a",
+            "redis://x/0/1",
+            "redis+cluster://x/a",
+            "redis+sentinel://x/mymaster/a",
+        ],
+    )
     def test_a_wrong_url_is_refused_at_once(self, url: str) -> None:
         with pytest.raises(ConfigError, match="is not a Redis URL"):
             Client(url)

@@ -16,7 +16,7 @@ from urllib.parse import quote
 import aiohttp
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, NoRegionError
 from botocore.session import Session
 
 from sidelamb.errors import ConfigError
@@ -110,14 +110,16 @@ def _find() -> tuple[str, str, Callable[[], Any]]:
         region = session.get_config_variable("region") or os.environ.get("AWS_REGION")
         client = session.create_client("lambda", region_name=region)
         found = session.get_credentials()
+        if found is not None:
+            found.get_frozen_credentials()
     except (BotoCoreError, ValueError) as error:
-        text = str(error).rstrip(".")
-        raise ConfigError(
-            f"Lambda cannot be reached: {text}; set AWS_REGION, or a region in your profile"
-        ) from None
+        text = " ".join(str(error).split()).rstrip(".: ")
+        advice = "look at AWS_ENDPOINT_URL_LAMBDA, AWS_PROFILE and the files in ~/.aws"
+        if isinstance(error, NoRegionError):
+            advice = "set AWS_REGION, or a region in your profile"
+        raise ConfigError(f"Lambda cannot be reached: {text}; {advice}") from None
     if found is None:
         raise ConfigError("no AWS credentials were found; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and its secret")
-    found.get_frozen_credentials()
     return client.meta.endpoint_url, client.meta.region_name, found.get_frozen_credentials
 
 

@@ -177,6 +177,28 @@ async def test_without_a_region_it_says_what_to_set(environment):
         await HttpInvoker.open()
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("AWS_ENDPOINT_URL_LAMBDA", "nonsense", "Invalid endpoint: nonsense; look at AWS_ENDPOINT_URL_LAMBDA"),
+        ("AWS_PROFILE", "nobody", r"profile \(nobody\) could not be found; look at .*AWS_PROFILE"),
+    ],
+)
+async def test_a_setting_of_aws_that_is_wrong_is_named(environment, variable, value, says):
+    environment.setenv(variable, value)
+    with pytest.raises(ConfigError, match=says):
+        await HttpInvoker.open()
+
+
+async def test_credentials_that_cannot_be_fetched_are_one_line(environment, tmp_path):
+    environment.delenv("AWS_ACCESS_KEY_ID")
+    environment.delenv("AWS_SECRET_ACCESS_KEY")
+    (tmp_path / "config").write_text("[default]\ncredential_process = /bin/false\n")
+    with pytest.raises(ConfigError, match="Error when retrieving credentials from custom-process") as told:
+        await HttpInvoker.open()
+    assert "\n" not in str(told.value)
+
+
 async def test_without_credentials_it_says_what_to_set(environment):
     environment.delenv("AWS_ACCESS_KEY_ID")
     environment.delenv("AWS_SECRET_ACCESS_KEY")
