@@ -6,10 +6,12 @@ import os
 import signal
 import time
 
-from database import database
+from database import create, database
 from PIL import Image
 
-from sidelamb import current_job, job
+from sidelamb import current_job, job, on_sandbox_start
+
+on_sandbox_start(create)
 
 
 @job(queue="default")

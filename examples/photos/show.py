@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tally import Figures
 
 SIGNS = {"✓": "green", "✗": "red", "↻": "yellow", "☠": "red", "⏰": "cyan", "→": "blue"}
+HEADINGS = ("jobs", "jobs/s", "p50 ms", "p99 ms", "invocations", "jobs\neach", "retries", "USD a\nmillion")
 
 
 # Where the output goes into a file or a pipe.
@@ -74,21 +75,24 @@ class Show:
         return came
 
     def table(self, parts: list[Figures]) -> None:
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+        """The figures of each part, within the 80 columns of a terminal."""
+        table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
         table.add_column("", no_wrap=True)
-        for heading in ("jobs", "jobs/s", "wait p50", "wait p99", "invocations", "jobs each", "USD a million"):
+        for heading in HEADINGS:
             table.add_column(heading, justify="right", no_wrap=True)
         for part in parts:
+            timed = part.seconds > 0
             table.add_row(
                 part.what,
                 f"{part.jobs:,}",
-                f"{part.jobs / part.seconds:,.0f}",
-                f"{part.wait_p50_ms:,.0f} ms",
-                f"{part.wait_p99_ms:,.0f} ms",
+                f"{part.jobs / part.seconds:,.0f}" if timed else "",
+                f"{part.wait_p50_ms:,.0f}" if timed else "",
+                f"{part.wait_p99_ms:,.0f}" if timed else "",
                 f"{len(part.reports):,}",
                 f"{part.jobs / len(part.reports):.1f}",
+                f"{part.retries}",
                 f"{part.usd / part.jobs * 1e6:.2f}",
             )
         self.console.print()
         self.console.print(table)
-        self.console.print("wait: from enqueue to the start of the job", style="dim")
+        self.console.print("p50, p99: milliseconds from the enqueue of a job to its start", style="dim")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import app
@@ -18,8 +21,7 @@ from sidelamb_local.overview import look
 from sidelamb_local.stack import Stack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Iterator
 
     from show import Show
 
@@ -161,19 +163,19 @@ class Story:
         """The closing table, and where to go from here."""
         reports = list(self.tally.reports.values())
         cold = sum(report.init_ms is not None for report in reports)
-        retries = sum(job.attempt == 2 for job in self.tally.jobs)
         total = USERS + ONE_BY_ONE + AT_ONCE + 3
-        self.show.table(self.parts)
+        everything = Figures("everything", total, _retries(self.tally.jobs), reports)
+        self.show.table([*self.parts, everything])
         self.show.end(
             "",
             f"[bold green]All {total:,} jobs are accounted for[/]: {total - 1:,} succeeded, 1 is dead as it "
-            f"should be. {retries} retries, {len(reports):,} invocations, {cold} of them cold starts.",
+            f"should be. {cold} of the invocations were cold starts.",
             f"On Lambda, with this machine's milliseconds, all of it would cost USD {usd(reports):.5f}. {PRICES}",
             "",
             "[bold]Where to look next[/]",
-            "  examples/photos/app.py, models.py, jobs.py, template.yaml   the whole app",
-            "  cd examples/photos && sidelamb dev                          run it yourself",
-            "  docs/                                                       how it works",
+            f"  {'examples/photos/app.py, models.py, jobs.py, template.yaml':<58}the whole app",
+            f"  {f'cd examples/photos && {_command()} dev':<58}run it yourself",
+            f"  {'docs/architecture.md':<58}how it works",
         )
 
     # --- small things --------------------------------------------------------------------------------------
@@ -191,7 +193,8 @@ class Story:
         requests = {job.request_id for job in ran}
         self.tally.wait(lambda: requests <= self.tally.reports.keys(), 5)
         reports = [self.tally.reports[request] for request in requests if request in self.tally.reports]
-        self.parts.append(Figures(what, len(ran), seconds, [job.queue_ms or 0.0 for job in ran], reports))
+        waits_ms = [job.queue_ms or 0.0 for job in ran]
+        self.parts.append(Figures(what, len(ran), _retries(ran), reports, seconds, waits_ms))
 
     def until(self, holds: Callable[[], bool], sentence: str | Callable[[], str]) -> None:
         """Wait for something in Redis; Unaccounted if it does not come."""
@@ -229,6 +232,16 @@ class Story:
         data = whole.read_bytes()
         path.write_bytes(data[: len(data) // 2])
         return path
+
+
+def _retries(jobs: Iterable[JobLine]) -> int:
+    return sum(job.attempt > 1 for job in jobs)
+
+
+def _command() -> str:
+    """How to type `sidelamb` in this folder."""
+    beside = os.path.relpath(Path(sys.executable).with_name("sidelamb"), Path(__file__).parent)
+    return min(beside, str(Path(sys.executable).with_name("sidelamb")), key=len)
 
 
 def _left(seen: Overview) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import statistics
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sidelamb_local.jobline import JobLine, Report, read_line
@@ -69,11 +69,13 @@ class Figures:
 
     what: str
     jobs: int
-    seconds: float
-    waits_ms: list[float]
-    """Of each job, from enqueue to start."""
+    retries: int
     reports: list[Report]
     """Of the invocations that ran these jobs."""
+    seconds: float = 0.0
+    """From the first enqueue to the last end; 0: not of one piece."""
+    waits_ms: list[float] = field(default_factory=list)
+    """Of each job, from enqueue to start."""
 
     @property
     def wait_p50_ms(self) -> float:

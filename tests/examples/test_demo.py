@@ -18,7 +18,7 @@ def play(*argv, seconds=60):
     return subprocess.run(command, env=env, capture_output=True, text=True, timeout=seconds, check=False)
 
 
-def test_it_accounts_for_every_job_and_leaves_nothing_behind():
+def test_it_accounts_for_every_job_leaves_nothing_behind_and_says_what_to_do_next(tmp_path):
     before = set(DEMO.parent.glob(".sidelamb/demo-*"))
     ended = play()
     said = ended.stdout
@@ -35,10 +35,27 @@ def test_it_accounts_for_every_job_and_leaves_nothing_behind():
         "Where to look next",
     ):
         assert words in said
-    assert re.search(r"sync_images +40 +\d+ .* ms +[\d,]+ ms +\d+ +[\d.]+ +[\d.]+", said)
+    for heading in ("jobs", "jobs/s", "p50 ms", "p99 ms", "invocations", "jobs each", "retries", "USD a million"):
+        assert all(word in said for word in heading.split())
+    assert re.search(r"sync_images +40 +\d+ +[\d,]+ +[\d,]+ +\d+ +[\d.]+ +0 +[\d.]+", said)
     assert re.search(r"views, all at once +2,000", said)
+    assert re.search(r"everything +2,243 +\d+ +[\d.]+ +2 +[\d.]+", said)
+    table = said[said.index("jobs/s") : said.index("p50, p99:")]
+    assert max(map(len, table.splitlines())) <= 80
     assert ended.stderr == ""
     assert set(DEMO.parent.glob(".sidelamb/demo-*")) == before
+    [command] = re.findall(r"cd examples/photos && \S*sidelamb dev", said)
+    env = {name: value for name, value in os.environ.items() if not name.startswith("SIDELAMB_")}
+    run = subprocess.run(
+        ["/bin/sh", "-c", command.replace("sidelamb dev", "sidelamb run sync_images 1")],
+        cwd=DEMO.parents[2],
+        env=env | {"PATH": "/usr/bin:/bin", "PHOTOS_DB": str(tmp_path / "not-there-yet.db")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (run.stdout, run.returncode) == ("21\n", 0), run.stderr
 
 
 def test_a_folder_without_photographs_is_one_line(tmp_path):

@@ -87,6 +87,14 @@ _NOT_STARTED = frozenset(
     }
 )
 
+_ADVICE = {
+    "ResourceNotFoundException": "Deploy it, or correct its name or AWS_REGION",
+    "AccessDeniedException": "Allow the poller lambda:InvokeFunction on it",
+    "UnrecognizedClientException": "Look at the poller's AWS credentials",
+    "ExpiredTokenException": "Look at the poller's AWS credentials",
+    "InvalidSignatureException": "Look at the poller's AWS credentials, and at its clock",
+}
+
 
 def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
     """Return what an HTTP answer of the Invoke API proves. `headers` must ignore case."""
@@ -96,7 +104,8 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
             return _function_error(request_id, body)
         answer = Answer.from_wire(body)
         if answer is None:
-            return Reply(Kind.UNKNOWN, request_id, f"not a worker's answer: {_short(body)}")
+            text = f"not a worker's answer: {_short(body)}. Its handler is to be sidelamb_handlers.worker.handler"
+            return Reply(Kind.UNKNOWN, request_id, text)
         return Reply(Kind.ANSWERED, request_id, answer.reason, answer)
     return _api_error(status, headers, request_id, _object(body))
 
@@ -120,6 +129,8 @@ def _api_error(status: int, headers: Mapping[str, str], request_id: str, error: 
     said = str(error.get("message") or error.get("Message") or "")
     reason = str(error.get("Reason", ""))
     text = f"HTTP {status} {name} {reason} {said}".replace("  ", " ").strip()
+    if name in _ADVICE:
+        text = f"{text.rstrip('.')}. {_ADVICE[name]}"
     if status == 429:  # noqa: PLR2004
         rate = "RateLimit" in reason or "RateExceeded" in reason
         return Reply(Kind.RATE_LIMITED if rate else Kind.THROTTLED, request_id, text)

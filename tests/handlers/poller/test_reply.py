@@ -173,6 +173,17 @@ class TestApiError:
         assert reply.kind is Kind.MISCONFIGURED
         assert reply.proves_nothing_ran
 
+    @pytest.mark.parametrize(
+        ("status", "name", "advice"),
+        [
+            (404, "ResourceNotFoundException", "no. Deploy it, or correct its name or AWS_REGION"),
+            (403, "AccessDeniedException", "no. Allow the poller lambda:InvokeFunction on it"),
+            (403, "UnrecognizedClientException", "no. Look at the poller's AWS credentials"),
+        ],
+    )
+    def test_what_to_change_is_said_where_it_is_known(self, status, name, advice):
+        assert api_error(status, name, Message="no.").message.endswith(advice)
+
     @pytest.mark.parametrize("status", [500, 503, 504, 202, 302])
     def test_everything_else_leaves_it_open(self, status):
         reply = api_error(status, "ServiceException")
