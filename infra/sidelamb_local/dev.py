@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from sidelamb.client import Client
 from sidelamb.errors import RedisError
+from sidelamb_handlers.poller.flight import MARGIN_S, START_WINDOW_S
 from sidelamb_local.errors import LocalStackError
 from sidelamb_local.log_file import LogFile
 from sidelamb_local.overview import Overview, look
@@ -73,15 +74,25 @@ def run_dev(
             client = Client(stack.redis_url, namespace=namespace)
             with contextlib.closing(client.link):
                 _greet(console, stack)
-                last = _watch(view, stack, client)
+                since, seen = _watch(view, stack, client)
+                began = time.monotonic()
+                if seen.in_flight:
+                    console.print(_stopping(seen, stack.project.config.stop_timeout), highlight=False)
+                stack.stop_jobs()
+                seen = _look(client, stack) or seen
         except KeyboardInterrupt:
             return
         finally:
-            began = time.monotonic()
             stack.stop()
             log.close()
             view.show()
-        console.print(_closing(last, stopped_s=time.monotonic() - began, namespace=namespace), highlight=False)
+        longest_s = max(capsule.timeout for capsule in stack.project.config.capsules)
+        console.print(
+            f"[bold]stopped[/]{f' ({namespace})' if namespace else ''} in {time.monotonic() - began:.1f} s: "
+            f"{_closing(since, seen, back_in_s=START_WINDOW_S + longest_s + MARGIN_S)}",
+            highlight=False,
+            soft_wrap=not console.is_terminal,
+        )
 
 
 def _watch(view: View, stack: Stack, client: Client) -> tuple[Overview, Overview]:
@@ -132,14 +143,26 @@ def _some(names: Sequence[str], most: int = 4) -> str:
     return ", ".join(names[:most]) + more
 
 
-def _closing(both: tuple[Overview, Overview], *, stopped_s: float, namespace: str) -> str:
-    since, seen = both
+def _stopping(seen: Overview, patience_s: float) -> str:
+    run = _count(seen.in_flight, "invocation is", "invocations are")
+    return f"stopping: {run} running, {patience_s:g} s to end; Ctrl-C again ends all at once"
+
+
+def _closing(since: Overview, seen: Overview, *, back_in_s: float) -> str:
     failed = seen.failed - since.failed
     done = seen.processed - since.processed - failed
     left = seen.waiting + seen.retries + seen.scheduled
-    kept = f"; {left:,} jobs wait in Redis for the next start" if left else ""
-    where = f" ({namespace})" if namespace else ""
-    return f"[bold]stopped[/]{where} in {stopped_s:.1f} s: {done:,} jobs done, {failed:,} failed{kept}"
+    said = f"{_count(done, 'job')} done, {failed:,} failed"
+    if left:
+        said += f"; {_count(left, 'job waits', 'jobs wait')} in Redis for the next start"
+    if seen.in_flight:
+        cut_off = _count(seen.in_flight, "invocation was cut off, its", "invocations were cut off, their")
+        said += f"; {cut_off} jobs come back by themselves within {back_in_s:g} s"
+    return said
+
+
+def _count(number: int, one: str, more: str = "") -> str:
+    return f"{number:,} {one if number == 1 else more or one + 's'}"
 
 
 @contextlib.contextmanager

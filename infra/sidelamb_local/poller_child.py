@@ -137,6 +137,8 @@ class PollerChild:
         sign = f":{child.pid}:".encode()
         with contextlib.closing(Link(redis_url)) as link:
             while time.monotonic() < until:
+                if self._stopping.is_set():
+                    return
                 if child.ended:
                     child.kill()  # its last line has been read after that
                     raise LocalStackError(

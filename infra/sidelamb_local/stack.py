@@ -152,17 +152,21 @@ class Stack:
 
     def stop(self) -> None:
         """Stop everything in good order: the poller, the sandboxes, and Redis if it is ours. Twice is harmless."""
-        poller, self._poller = self._poller, None
-        if poller is not None:
-            poller.stop()
-        self._lambda.stop()
-        self._lambda = self._new_lambda()
+        self.stop_jobs()
         server, self.redis = self.redis, None
         if server is not None:
             server.stop()
         guard, self._guard = self._guard, None
         if guard is not None:
             guard.close()
+
+    def stop_jobs(self) -> None:
+        """Stop the poller and the sandboxes; Redis can still be asked what has become of the jobs."""
+        poller, self._poller = self._poller, None
+        if poller is not None:
+            poller.stop()
+        self._lambda.stop()
+        self._lambda = self._new_lambda()
 
     def __enter__(self) -> Self:
         self.start()

@@ -62,12 +62,36 @@ async def test_jobs_are_shown_as_they_end_and_a_signal_ends_everything(app, env,
     dev.send_signal(number)
     said, errors = dev.communicate(timeout=20)
     assert dev.returncode == 0
-    assert re.search(r"stopped in [\d.]+ s: 1 jobs done, 0 failed$", said.strip())
+    assert re.search(r"stopped in [\d.]+ s: 1 job done, 0 failed$", said.strip())
     assert errors == ""
     assert all([await gone(pid) for pid in below])
     kept = [sys.executable, "-m", "sidelamb_local.cli", "logs", "--jid", jid]
     shown = subprocess.run(kept, cwd=app, env=env, capture_output=True, text=True, check=True)  # noqa: ASYNC221
     assert "✓ jobs.add" in shown.stdout
+
+
+def test_what_runs_when_it_is_stopped_is_told(app, env, tmp_path):
+    (app / "jobs.py").write_text(
+        "import pathlib, time\nfrom sidelamb import job\n"
+        "@job\ndef long(path):\n    pathlib.Path(path).touch()\n    print('began', flush=True)\n    time.sleep(60)\n"
+        "@job\ndef short(): pass\n"
+    )
+    (app / "sidelamb.toml").write_text("stop_timeout = 0\n[capsules.default]\nfunction = 'WorkerFunction'\n")
+    dev = subprocess.Popen(COMMAND, cwd=app, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    url = line_with(dev.stdout, "SIDELAMB_REDIS_URL=").strip().rpartition("=")[2]
+    Client(url).enqueue("jobs.long", str(tmp_path / "began"))
+    line_with(dev.stdout, "began")
+    Client(url).enqueue_in(60, "jobs.short")
+    dev.send_signal(signal.SIGINT)
+    said, errors = dev.communicate(timeout=20)
+    assert (dev.returncode, errors) == (0, "")
+    assert "stopping: 1 invocation is running" in said
+    last = said.strip().splitlines()[-1]
+    assert re.search(
+        r"stopped in [\d.]+ s: 0 jobs done, 0 failed; 1 job waits in Redis for the next start; "
+        r"1 invocation was cut off, its jobs come back by themselves within \d+ s$",
+        last,
+    )
 
 
 def test_on_a_terminal_there_is_a_panel_and_ctrl_c_ends_it(app, env, redis_url):

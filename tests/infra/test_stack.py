@@ -132,6 +132,25 @@ def test_a_template_may_be_named_as_seen_from_here(app, redis_url, lines, monkey
         assert stack.worker_function == "OwnWorker"
 
 
+def test_a_stop_while_a_poller_starts_is_no_failure_of_the_poller(app, redis_url):
+    failed = []
+
+    def start_poller():
+        try:
+            stack.restart_poller()
+        except LocalStackError as error:
+            failed.append(str(error))
+
+    with Stack(app, redis_url=redis_url, poller=False) as stack:
+        thread = threading.Thread(target=start_poller)
+        thread.start()
+        while stack.poller_pid is None:
+            thread.join(0.001)
+    thread.join(10)
+    assert not thread.is_alive()
+    assert failed == []
+
+
 def test_a_folder_with_jobs_is_an_app(running, tmp_path):
     assert running.run("jobs.write", str(tmp_path / "out"), "done")["outcome"] == "succeeded"
     assert (tmp_path / "out").read_text() == "done"
