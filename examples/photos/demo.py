@@ -18,6 +18,7 @@ HERE = Path(__file__).resolve().parent
 
 try:
     from models import photographs
+    from PIL import Image
     from show import Show
     from story import Story, Unaccounted
 
@@ -39,6 +40,13 @@ def main() -> int:
     os.environ["PHOTOS_FOLDER"] = str(folder)
     if not folder.is_dir() or not photographs():
         return problem(f"{folder} has no photographs (.jpg, .jpeg, .png); name a folder that has some", 2)
+    for photo in photographs():
+        try:
+            with Image.open(photo) as image:
+                image.thumbnail((64, 64))
+        except (OSError, ValueError, Image.DecompressionBombError) as error:
+            why = str(error).replace(f" {str(photo)!r}", "")
+            return problem(f"{photo} cannot be read as a photograph ({why}); take it out of the folder", 2)
     data = Path(tempfile.mkdtemp(prefix="demo-", dir=data_dir_of(HERE)))
     os.environ["PHOTOS_DB"] = str(data / "photos.db")
     show = Show()

@@ -42,8 +42,11 @@ class Show:
             self.console.print(text)
 
     def bar(self, label: str, total: int, done: Callable[[], int], seconds: float) -> bool:
-        """A bar until all is done; without a terminal a line for each quarter. Say whether it came to its end."""
-        until = time.monotonic() + seconds
+        """A bar until all is done; without a terminal a line for each quarter. Say whether it came to its end.
+
+        It waits as long as something moves, and `seconds` if nothing does.
+        """
+        until, last = time.monotonic() + seconds, 0
         columns = (TextColumn("          [dim]{task.description}[/]"), BarColumn(40), MofNCompleteColumn())
         with Progress(
             *columns, console=self.console, transient=True, disable=not self.console.is_terminal
@@ -51,6 +54,8 @@ class Show:
             task = progress.add_task(label, total=total)
             quarter = 1
             while (count := done()) < total and time.monotonic() < until:
+                if count > last:
+                    until, last = time.monotonic() + seconds, count
                 progress.update(task, completed=count)
                 if not self.console.is_terminal and count >= total * quarter / 4:
                     quarter = count * 4 // total + 1

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 DEMO = Path(__file__).resolve().parents[2] / "examples" / "photos" / "demo.py"
@@ -56,6 +58,31 @@ def test_it_accounts_for_every_job_leaves_nothing_behind_and_says_what_to_do_nex
         check=False,
     )
     assert (run.stdout, run.returncode) == ("21\n", 0), run.stderr
+
+
+def test_a_photograph_that_cannot_be_read_is_one_line(tmp_path):
+    (tmp_path / "cat.jpg").write_bytes((DEMO.parent / "photographs" / "chelsea.jpg").read_bytes())
+    (tmp_path / "dog.JPG").write_text("woof")
+    ended = play("--photos", str(tmp_path))
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"demo: {tmp_path}/dog.JPG cannot be read as a photograph (cannot identify")
+    assert ended.stderr.endswith("; take it out of the folder\n")
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_a_bar_is_patient_as_long_as_something_moves(monkeypatch):
+    """Large photographs on a small machine take longer than the patience of one moment."""
+    monkeypatch.syspath_prepend(DEMO.parent)
+    module = importlib.import_module("show")
+    now = [0.0]
+    clock = types.SimpleNamespace(monotonic=lambda: now[0], sleep=lambda _: now.__setitem__(0, now[0] + 40))
+    monkeypatch.setattr(module, "time", clock)
+    show = module.Show()
+    counts = iter(range(10))
+    assert show.bar("slow", 8, lambda: next(counts), seconds=50)
+    began = now[0]
+    assert not show.bar("stuck", 8, lambda: 1, seconds=50)
+    assert now[0] - began == 80
 
 
 def test_a_folder_without_photographs_is_one_line(tmp_path):
