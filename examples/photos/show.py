@@ -24,6 +24,10 @@ HEADINGS = ("jobs", "jobs/s", "p50 ms", "p99 ms", "invocations", "jobs\neach", "
 COLUMNS = 120
 
 
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
+
+
 class Show:
     def __init__(self) -> None:
         self.console = Console(highlight=False, width=None if sys.stdout.isatty() else COLUMNS)
@@ -90,7 +94,7 @@ class Show:
             table.add_row(
                 part.what,
                 f"{part.jobs:,}",
-                f"{part.jobs / part.seconds:,.0f}" if timed else "",
+                _number(part.jobs / part.seconds) if timed else "",
                 f"{part.wait_p50_ms:,.0f}" if timed else "",
                 f"{part.wait_p99_ms:,.0f}" if timed else "",
                 f"{len(part.reports):,}",

@@ -173,9 +173,9 @@ class Story:
             f"On Lambda, with this machine's milliseconds, all of it would cost USD {usd(reports):.5f}. {PRICES}",
             "",
             "[bold]Where to look next[/]",
-            f"  {'examples/photos/app.py, models.py, jobs.py, template.yaml':<58}the whole app",
-            f"  {f'cd examples/photos && {_command()} dev':<58}run it yourself",
-            f"  {'docs/architecture.md':<58}how it works",
+            f"  {'examples/photos/app.py, models.py, jobs.py, template.yaml':<60}the whole app",
+            f"  {f'cd examples/photos && {_command()} dev':<60}run it yourself",
+            f"  {'docs/architecture.md':<60}how it works",
         )
 
     # --- small things --------------------------------------------------------------------------------------
