@@ -128,8 +128,11 @@ def _greet(console: Console, stack: Stack) -> None:
     where = f"{stack.worker_function} in {stack.project.template.name}"
     if stack.project.is_built_in:
         where = f"{', '.join(stack.project.modules)} with a built-in template"
+    there_are = f"{_count(len(jobs), 'job')} of {where}: {_some(jobs)}"
+    if not jobs:
+        there_are = f"no jobs yet in {where}: write a function under @job"
     lines = [
-        f"[bold]sidelamb dev[/]  {len(jobs)} jobs of {where}: {_some(jobs)}",
+        f"[bold]sidelamb dev[/]  {there_are}",
         f"  enqueue from your app with  [cyan]export SIDELAMB_REDIS_URL={stack.redis_url}[/]",
         f"  or from here with           [cyan]sidelamb enqueue {jobs[0] if jobs else 'NAME'} ARGS…[/]",
         "  code reloads when it changes; Ctrl-C stops everything",

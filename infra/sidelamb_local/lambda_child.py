@@ -102,7 +102,8 @@ class LambdaChild:
             kind, *rest = json.loads(line)
         except ValueError:
             self._last_line = line
-            self._on_trouble(line)
+            if self.endpoint_url:  # before that it ends, and `start` says so
+                self._on_trouble(line)
             return
         match kind:
             case "log":

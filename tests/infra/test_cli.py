@@ -259,6 +259,18 @@ def test_a_command_alone_helps(sidelamb):
     assert "sidelamb dev " in sidelamb().stdout
 
 
+def test_dev_says_where_it_cannot_keep_its_data(sidelamb, app):
+    (app / ".sidelamb").touch()
+    assert refused(sidelamb("dev")) == f"{app}/.sidelamb cannot be written (File exists); it is to be a folder"
+
+
+def test_a_port_that_is_taken_is_one_line(sidelamb, redis_url):
+    port = redis_url.rpartition(":")[2].partition("/")[0]
+    ended = sidelamb("dev", "--redis", redis_url, "--port", port)
+    assert refused(ended).startswith(f"port {port} cannot be used")
+    assert ended.stdout == ""
+
+
 def test_the_version_is_printed(sidelamb):
     assert sidelamb("version").stdout.startswith("sidelamb 0.")
 

