@@ -12,6 +12,8 @@ import threading
 from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING, Any
 
+from sidelamb_handlers.strays import OwnThread
+
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
@@ -55,7 +57,7 @@ class KeptLoop:
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                threading.Thread(target=self._loop.run_forever, name="sidelamb-loop", daemon=True).start()
+                OwnThread(target=self._loop.run_forever, name="sidelamb-loop").start()
             return self._loop
 
 

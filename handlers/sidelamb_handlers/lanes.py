@@ -14,6 +14,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from sidelamb.control import JobTimeout
+from sidelamb_handlers.strays import OwnThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -39,7 +40,7 @@ class Lanes:
         self._waiting = deque(attempts)
         self._run = run
         self._threads = [
-            threading.Thread(target=self._lane, args=(n,), name=f"sidelamb-lane-{n}", daemon=True)
+            OwnThread(target=self._lane, args=(n,), name=f"sidelamb-lane-{n}")
             for n in range(min(threads, len(self._waiting)))
         ]
         self._busy = len(self._threads)

@@ -45,6 +45,7 @@ from sidelamb_handlers.metrics import Tally
 from sidelamb_handlers.restored import when_restored
 from sidelamb_handlers.settler import Settler
 from sidelamb_handlers.states import States
+from sidelamb_handlers.strays import Strays
 from sidelamb_handlers.tracing import in_its_trace, telemetry_is_set_up, xray_layers
 from sidelamb_handlers.watch import Watch
 
@@ -138,12 +139,12 @@ class Worker:
         if refusal:
             self.log.refused(invocation.lease, context.aws_request_id, refusal)
             return Answer(invocation.lease, Status.REFUSED, refusal).to_wire()
-        answer, clean = self._run(invocation, token, began, end, look=claim is Claim.LOOK)
+        answer, spoiled = self._run(invocation, token, began, end, look=claim is Claim.LOOK)
         self.log.invoked()
         settled = answer.status == Status.SETTLED
         self._after(settled=settled)
-        if not clean:
-            self._recycle(settled=settled)
+        if spoiled:
+            self._recycle(spoiled, settled=settled)
         return answer.to_wire()
 
     def _before(self) -> None:
@@ -191,8 +192,8 @@ class Worker:
             return Claim.NO, f"the lease could not be claimed: {error}"
         return answer, "" if answer else "the lease is gone or claimed by another request"
 
-    def _run(self, job: Invocation, token: str, began: float, end: float, *, look: bool) -> tuple[Answer, bool]:
-        """Return the answer, and whether the sandbox can be used again."""
+    def _run(self, job: Invocation, token: str, began: float, end: float, *, look: bool) -> tuple[Answer, str]:
+        """Return the answer, and why the sandbox cannot be used again; empty if it can."""
         settler = Settler(
             None if job.detached else self._link,
             self._store,
@@ -209,6 +210,7 @@ class Worker:
             left.look(job.jobs)
         attempts = self._decoded(job, token.partition("/")[0], settler, left)
         ending = Ending.of(began, end)
+        strays = Strays()
         watch = Watch(
             attempts,
             self._runner,
@@ -220,7 +222,7 @@ class Worker:
         )
         watch.run()
         # Swept before settling: what is given back may run elsewhere at once, so nothing may linger here.
-        clean = self._loop.sweep(ending.sweep_s) and not watch.stuck and not watch.interrupted
+        spoiled = self._spoiled_by(watch, strays, ending.sweep_s)
         settled = self._settle(settler, ending.settle_by)
         if settled:
             left.clear()
@@ -233,7 +235,15 @@ class Worker:
             claim="" if settled else token,
             metrics=tally.to_wire(),
         )
-        return answer, clean
+        return answer, spoiled
+
+    def _spoiled_by(self, watch: Watch, strays: Strays, within_s: float) -> str:
+        """Return what might live on in a later invocation although it had `within_s` to end; empty if nothing."""
+        until = time.monotonic() + within_s
+        if not self._loop.sweep(within_s) or watch.stuck or watch.interrupted:
+            return "a job had to be stopped"
+        left = strays.left(until - time.monotonic())
+        return f"a job has left threads running ({', '.join(left)})" if left else ""
 
     def _decoded(self, job: Invocation, request_id: str, settler: Settler, left: Leftovers) -> list[Attempt]:
         """Return the attempts to run; note what becomes of the others."""
@@ -261,12 +271,12 @@ class Worker:
             time.sleep(RETRY_S)
         return True
 
-    def _recycle(self, *, settled: bool) -> None:
-        """End this sandbox, so that no thread of a stopped job wakes up in a later invocation.
+    def _recycle(self, why: str, *, settled: bool) -> None:
+        """End this sandbox, so that nothing of a job wakes up in a later invocation.
 
         Unsettled outcomes need the answer first; then the next invocation ends it before it claims anything.
         """
-        self.log.logger.warning("a job had to be stopped; this sandbox ends and a new one takes its place")
+        self.log.logger.warning("%s; this sandbox ends and a new one takes its place", why)
         sys.stdout.flush()
         sys.stderr.flush()
         if settled:

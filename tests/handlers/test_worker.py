@@ -574,6 +574,64 @@ class TestTimeouts:
         go.set()
         until(lambda: all(task.done() for task in kept))
 
+    @pytest.mark.parametrize("how", ["to_thread", "executor", "thread"])
+    def test_a_thread_that_a_job_leaves_running_ends_the_process(
+        self, how, make_worker, job, leased, exits, lines, monkeypatch
+    ):
+        quick(monkeypatch)
+        go = threading.Event()
+
+        @job(timeout=0.1)
+        async def work() -> None:
+            match how:
+                case "to_thread":
+                    await asyncio.to_thread(go.wait, 10)  # the timeout cancels the waiting, not the thread
+                case "executor":
+                    asyncio.get_running_loop().run_in_executor(None, go.wait, 10)
+                case "thread":
+                    threading.Thread(target=go.wait, args=(10,)).start()
+
+        answer = make_worker().handle(leased(payload("work")), Context(5))
+        go.set()
+        assert (answer["status"], exits) == ("settled", [1])
+        assert any("left threads running" in line["text"] for line in lines)
+
+    @pytest.mark.parametrize("how", ["to_thread", "daemon", "soon over"])
+    def test_a_thread_that_waits_for_work_or_ends_or_is_a_daemon_does_not(
+        self, how, make_worker, job, leased, exits, monkeypatch
+    ):
+        go = threading.Event()
+
+        @job
+        async def work() -> None:
+            match how:
+                case "to_thread":
+                    await asyncio.to_thread(time.sleep, 0.01)
+                case "daemon":
+                    threading.Thread(target=go.wait, args=(10,), daemon=True).start()
+                case "soon over":
+                    threading.Thread(target=time.sleep, args=(0.05,)).start()
+
+        worker = make_worker()
+        for lease in ("c:1", "c:2"):
+            worker.handle(leased(payload("work"), lease=lease), Context())
+        go.set()
+        assert exits == []
+
+    def test_a_thread_that_the_app_has_started_before_is_the_apps_own(self, make_worker, job, leased, exits):
+        go = threading.Event()
+
+        @job
+        def work() -> None: ...
+
+        worker = make_worker()
+        apps_own = threading.Thread(target=go.wait, args=(10,))
+        apps_own.start()
+        worker.handle(leased(payload("work")), Context())
+        go.set()
+        apps_own.join()
+        assert exits == []
+
     def test_a_coroutine_that_began_late_is_given_back_only_when_it_has_ended(self, make_worker, job, leased, db):
         """Or another worker runs it while it still cleans up."""
         seen = []
