@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import traceback
 from concurrent.futures import CancelledError
+from dataclasses import replace
 from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -107,7 +108,9 @@ class Judge:
             default_dead=options.on_exhausted == "dead" if options else True,
             delay_s=delay_s,
         )
-        return decision if decision.outcome is Outcome.RETRY else self._buried(a, error, decision)
+        if decision.outcome is Outcome.RETRY:
+            return replace(decision, changes={**decision.changes, **_known_again(a)})
+        return self._buried(a, error, decision)
 
     def _backoff(self, a: Attempt, error: BaseException) -> float | None:
         """Return the seconds that the job's own backoff says, None for Sidekiq's formula."""
@@ -131,9 +134,10 @@ class Judge:
         """Ask the job's own hook whether to keep a dead job, and tell all who want to know of its death."""
         hook = a.job.options.exhausted_hook if a.job else None
         payload = {**a.payload, **decision.changes}
-        if hook is not None and decision.outcome is Outcome.DEAD:
+        has_used_up = decision.outcome is Outcome.DEAD or a.payload.get("retry") is not False
+        if hook is not None and has_used_up:
             try:
-                if hook(dict(payload), error) == "discard":
+                if hook(dict(payload), error) == "discard" and decision.outcome is Outcome.DEAD:
                     decision = Decision(
                         Outcome.DISCARDED, self._clock(), failed=True, reason="on_exhausted said so"
                     )
@@ -141,6 +145,8 @@ class Judge:
                 raise
             except BaseException:
                 log.exception("on_exhausted of %s failed; the job goes to dead", a.name)
+        if decision.outcome is Outcome.DISCARDED:
+            payload["discarded_at"] = round(self._clock() * 1000)
         call_hooks(death_hooks, payload, error)
         return decision
 
@@ -186,12 +192,12 @@ class Judge:
     def unknown(self, a: Attempt) -> Decision:
         """Return the decision for a name that nobody here knows: most often a deploy is under way."""
         now = self._clock()
-        since = number(a.payload.get("unknown_since")) or now
+        since = min(now, number(a.payload.get("unknown_since")) or now)
         who = self._who(a.name)
         if now - since < self._unknown_for_s:
             return self._put_off(a, now + UNKNOWN_AGAIN_S, who, {"unknown_since": since})
-        payload = a.payload if a.payload.get("retry") is not False else {**a.payload, "retry": 0}
-        return self._failed(a, UnknownJob(who), payload=payload)
+        retry = 0 if a.payload.get("retry") is False else a.payload.get("retry")
+        return self._failed(a, UnknownJob(who), payload={**a.payload, "retry": retry, "dead": True})
 
     def _keeps_dead(self, a: Attempt) -> bool:
         return a.job is None or a.job.options.on_exhausted == "dead"
@@ -199,12 +205,18 @@ class Judge:
     def _put_off(self, a: Attempt, at: float, reason: str, changes: Mapping[str, Any] = _NONE) -> Decision:
         """Return the decision to look at a job again at `at`, in the queue it came from."""
         home = {"queue": a.queue} if a.payload.get("queue") != a.queue else _mending(a, a.queue)
-        return Decision(Outcome.SNOOZED, at, {**home, **changes}, counted=False, reason=reason)
+        changes = {**_known_again(a), **home, **changes}
+        return Decision(Outcome.SNOOZED, at, changes, counted=False, reason=reason)
 
     def _who(self, name: str) -> str:
         modules = ", ".join(self._registry.modules()) or "none"
         near = did_you_mean(name, self._registry.names())
         return f"no job is named {name!r} here (modules loaded: {modules}).{near}"
+
+
+def _known_again(a: Attempt) -> dict[str, Any]:
+    """Return a change that forgets that a job was unknown once: it may be so for as long again."""
+    return {"unknown_since": None} if a.job and a.payload.get("unknown_since") is not None else {}
 
 
 def _mending(a: Attempt, queue: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import inspect
 import logging
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from sidelamb.control import JobTimeout
 from sidelamb.errors import JobError
 
 if TYPE_CHECKING:
@@ -112,5 +113,7 @@ def tell(job: Callbacks, moment: Moment, running: CurrentJob) -> None:
     for callback in job.callbacks(moment):
         try:
             callback(running)
-        except Exception:
+        except JobTimeout:
+            raise
+        except BaseException:  # an exit too
             log.exception("on_%s of %s failed", moment, job.name)

@@ -10,7 +10,8 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sidelamb.errors import BadOption, JobError, PayloadTooLarge
-from sidelamb.names import check_queue, is_job_name, job_name, queue_name
+from sidelamb.names import check_queue, is_job_name, is_queue_name, job_name, queue_name
+from sidelamb.options import MOST_TIMEOUT_S
 from sidelamb.payload import encode
 from sidelamb.registry import registry
 from sidelamb.tracing import traceparent
@@ -30,6 +31,9 @@ _DEFAULTS: Payload = {"retry": True, "queue": "default"}
 
 _LEAST_MS = 100_000_000_000
 """From here on a whole number is milliseconds (of 1973); as seconds it would be the year 5138."""
+
+_MOST_WINDOW_S = 1e9
+"""32 years. A longer window of retries is a point in time by mistake, as in Sidekiq."""
 
 
 class Packed(NamedTuple):
@@ -120,6 +124,8 @@ class Packer:
     def _pack_foreign(self, payload: Payload, now: float) -> Packed:
         _check_fields(payload)
         at = payload.pop("at", None)
+        if "retry_for" in payload:
+            payload["retry_for"] = int(payload["retry_for"])
         payload.pop("enqueued_at", None)
         return self._finish(payload, now, None if at is None else float(at))
 
@@ -202,6 +208,18 @@ def _is_retry(value: object) -> bool:
     return type(value) is bool or (type(value) is int and value >= 0)
 
 
+def _is_window(value: object) -> bool:
+    return _is_time(value) and 0 <= value <= _MOST_WINDOW_S  # type: ignore[operator]
+
+
+def _is_backtrace(value: object) -> bool:
+    return type(value) is bool or (type(value) is int and value >= 0)
+
+
+def _is_timeout(value: object) -> bool:
+    return _is_time(value) and 0 < value <= MOST_TIMEOUT_S  # type: ignore[operator]
+
+
 def _is_texts(value: object) -> bool:
     return type(value) is list and all(type(item) is str for item in value)
 
@@ -214,6 +232,11 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "retry": (_is_retry, "true, false or an int from 0"),
     "dead": (lambda value: type(value) is bool, "true or false"),
     "tags": (_is_texts, "a list of texts"),
+    "retry_for": (_is_window, "seconds, at most 1e9"),
+    "retry_queue": (is_queue_name, "a queue's name"),
+    "backtrace": (_is_backtrace, "true, false or a number of lines"),
+    "timeout": (_is_timeout, f"seconds, more than 0 and at most {MOST_TIMEOUT_S}"),
+    "expiry": (_is_time, "epoch seconds"),
     "created_at": (_is_stamp, "epoch seconds as a float, or milliseconds as an int"),
     "at": (_is_time, "epoch seconds"),
 }

@@ -170,10 +170,14 @@ class TestUnknown:
         decision = runner.decode(call("x", unknown_since=1, retry=1, retry_count=0))
         assert decision.outcome is Outcome.DEAD
 
-    def test_one_that_asked_for_no_retries_is_kept_for_a_person(self, runner):
-        assert runner.decode(call("x", unknown_since=1, retry=False)).outcome is Outcome.DEAD
+    @pytest.mark.parametrize("dead", [{}, {"dead": False}])
+    @pytest.mark.parametrize(
+        "retry", [{"retry": False}, {"retry": 0}, {"retry_for": 1, "failed_at": 1.5, "retry_count": 0}]
+    )
+    def test_one_that_will_not_be_retried_is_kept_for_a_person_whatever_it_asked_for(self, runner, retry, dead):
+        assert runner.decode(call("x", unknown_since=1, **retry, **dead)).outcome is Outcome.DEAD
 
-    @pytest.mark.parametrize("odd", [None, "yesterday", True, []])
+    @pytest.mark.parametrize("odd", [None, "yesterday", True, [], NOW + 1e9])
     def test_a_time_that_is_none_begins_now(self, runner, odd):
         assert runner.decode(call("x", unknown_since=odd)).changes["unknown_since"] == NOW
 
@@ -435,6 +439,39 @@ class TestDeclared:
             raise ZeroDivisionError
 
         assert self.failing(runner, job, max_retries=0, on_exhausted=fails).outcome is Outcome.DEAD
+
+    @pytest.mark.parametrize(
+        ("fields", "asked"),
+        [({"dead": False}, True), ({"dead": True}, True), ({"retry": False}, False), ({"retry": 1}, False)],
+    )
+    def test_a_hook_for_the_exhausted_is_asked_whether_or_not_the_job_would_be_kept(
+        self, runner, job, fields, asked
+    ):
+        seen = []
+
+        def hook(payload: dict[str, Any], error: BaseException | None) -> None:
+            seen.append(payload["jid"])
+
+        decision = self.failing(runner, job, max_retries=0, on_exhausted=hook, fields=fields)
+        assert seen == ["j1"] * asked
+        assert decision.outcome is not Outcome.DEAD or fields.get("dead")
+
+    @pytest.mark.parametrize(
+        ("fields", "dropped"), [({"retry": False}, True), ({"dead": False}, True), ({"dead": True}, False)]
+    )
+    def test_the_hooks_of_deaths_see_when_a_job_was_dropped(self, runner, job, monkeypatch, fields, dropped):
+        seen = []
+        monkeypatch.setattr("sidelamb_handlers.judge.death_hooks", [lambda payload, error: seen.append(payload)])
+        self.failing(runner, job, max_retries=0, fields=fields)
+        assert [payload.get("discarded_at") for payload in seen] == [round(NOW * 1000) if dropped else None]
+
+    def test_one_that_was_unknown_for_a_while_and_fails_may_be_unknown_for_as_long_again(self, runner, job):
+        decision = self.failing(runner, job, fields={"unknown_since": NOW - 5000})
+        assert decision.changes["unknown_since"] is None
+
+    def test_so_may_one_that_puts_itself_off(self, runner, job):
+        decision = self.failing(runner, job, Snooze(5), fields={"unknown_since": NOW - 5000})
+        assert decision.changes["unknown_since"] is None
 
 
 class TestNotRun:

@@ -709,13 +709,14 @@ class TestCallbacks:
         iterating.execute()
         assert told == [("cancel", 1, JID)]
 
-    def test_that_fail_are_logged_and_stop_nothing(self, iterating, job, db, caplog):
+    @pytest.mark.parametrize("error", [ValueError("broken"), SystemExit(3), KeyboardInterrupt()])
+    def test_that_fail_are_logged_and_stop_nothing(self, iterating, job, db, caplog, error):
         done: list[int] = []
         made = counting(job, done, up_to=3)
 
         @made.on_start
         def broken(me: Any) -> None:
-            raise ValueError("broken")
+            raise error
 
         made.on_complete(broken)
         iterating.enqueue()

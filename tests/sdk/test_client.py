@@ -118,6 +118,14 @@ class TestPush:
         del given["enqueued_at"]
         assert stored == given
 
+    def test_writes_a_window_of_retries_in_whole_seconds_as_sidekiq_does(
+        self, client: Client, queued: Any
+    ) -> None:
+        client.push({"class": "X", "args": [], "retry_for": 90.5, "retry_queue": "slow", "backtrace": True})
+        (stored,) = queued()
+        assert (stored["retry_for"], type(stored["retry_for"])) == (90, int)
+        assert (stored["retry_queue"], stored["backtrace"]) == ("slow", True)
+
     def test_schedules_what_has_a_time(self, client: Client, scheduled: Any, queued: Any) -> None:
         client.push({"class": "X", "args": [], "at": 4_102_444_800, "enqueued_at": 1.0})
         client.push({"class": "X", "args": [], "at": 5.0})
@@ -146,6 +154,17 @@ class TestPush:
             ({"dead": 1}, "field 'dead'"),
             ({"tags": "a"}, "field 'tags'"),
             ({"tags": [1]}, "field 'tags'"),
+            ({"retry_for": 1e9 + 1}, "field 'retry_for' is 1000000001.0.*expected seconds, at most 1e9"),
+            ({"retry_for": -1}, "field 'retry_for'"),
+            ({"retry_for": "60"}, "field 'retry_for'"),
+            ({"retry_for": True}, "field 'retry_for'"),
+            ({"retry_queue": ""}, "field 'retry_queue'"),
+            ({"retry_queue": "a b"}, "field 'retry_queue'"),
+            ({"backtrace": "all"}, "field 'backtrace'"),
+            ({"backtrace": -1}, "field 'backtrace'"),
+            ({"timeout": 0}, "field 'timeout'"),
+            ({"timeout": 901}, "field 'timeout'"),
+            ({"expiry": "2026-01-01"}, "field 'expiry'"),
             ({"at": None}, "field 'at'"),
             ({"at": "soon"}, "field 'at'"),
             ({"at": float("nan")}, "field 'at'"),
