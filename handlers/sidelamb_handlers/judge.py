@@ -14,7 +14,7 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from sidelamb.control import Discard, JobTimeout, Kill, Retry, Snooze
+from sidelamb.control import Control, Discard, JobTimeout, Kill, Retry, Snooze
 from sidelamb.errors import Malformed, SidelambError
 from sidelamb.hooks import call_hooks, death_hooks, error_hooks
 from sidelamb.lenient import number
@@ -79,7 +79,7 @@ class Judge:
             return self._failed(a, broken)
 
     def _decide(self, a: Attempt, error: BaseException) -> Decision:
-        match error:
+        match error := _word_in(error):
             case Snooze():
                 return self._put_off(a, self._clock() + error.in_s, message_of(error))
             case Discard():
@@ -212,6 +212,14 @@ class Judge:
         modules = ", ".join(self._registry.modules()) or "none"
         near = did_you_mean(name, self._registry.names())
         return f"no job is named {name!r} here (modules loaded: {modules}).{near}"
+
+
+def _word_in(error: BaseException) -> BaseException:
+    """Return the job's word if it was raised in a task group, which wraps it; else the error as it is."""
+    inner = error
+    while isinstance(inner, BaseExceptionGroup) and len(inner.exceptions) == 1:
+        inner = inner.exceptions[0]
+    return inner if isinstance(inner, Control) else error
 
 
 def _known_again(a: Attempt) -> dict[str, Any]:

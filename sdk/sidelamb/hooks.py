@@ -78,8 +78,8 @@ def on_error(hook: F) -> F:
 def on_death(hook: F) -> F:
     """Have `hook(payload, error)` called for every job that has failed for good: that goes to dead, or is dropped.
 
-    The payload of one that is dropped has `discarded_at`, in milliseconds. A job that ends by `Discard`, is cancelled
-    or expires has not failed; nobody is told of it.
+    The payload of one that is dropped has `discarded_at`, in milliseconds. A job that ends by `Discard`, is
+    cancelled or expires has not failed; nobody is told of it.
 
     Raises:
         ConfigError: it is an `async def`, which nobody would await.

@@ -334,6 +334,40 @@ class TestDecide:
         assert decision.outcome is Outcome.DEAD
         assert decision.changes["error_message"] == "again"
 
+    @pytest.mark.parametrize(
+        ("word", "outcome"),
+        [
+            (Snooze(60), Outcome.SNOOZED),
+            (Discard(), Outcome.DISCARDED),
+            (Kill(), Outcome.DEAD),
+            (Retry(in_=60), Outcome.RETRY),
+        ],
+    )
+    def test_a_word_from_within_a_task_group_is_the_jobs_own(self, runner, job, word, outcome):
+        async def speaks() -> None:
+            raise word
+
+        @job
+        async def work() -> None:
+            async with asyncio.TaskGroup() as outer:
+                outer.create_task(nested())
+
+        async def nested() -> None:
+            async with asyncio.TaskGroup() as inner:
+                inner.create_task(speaks())
+
+        decision = run(runner, call("work"))
+        assert decision.outcome is outcome
+        assert decision.at == NOW + (60 if outcome in {Outcome.SNOOZED, Outcome.RETRY} else 0)
+
+    def test_of_several_errors_in_a_group_none_is_the_jobs_word(self, runner, job):
+        @job
+        async def work() -> None:
+            raise ExceptionGroup("two", [Discard(), AppError()])
+
+        decision = run(runner, call("work"))
+        assert (decision.outcome, decision.changes["error_class"]) == (Outcome.RETRY, "ExceptionGroup")
+
     @pytest.mark.parametrize("retry", [True, 10, 0, False, None])
     def test_kill_goes_to_dead_at_once_whatever_retries_are_left(self, runner, job, retry):
         decision = self.outcome(runner, job, Kill("broken"), retry=retry)
