@@ -9,7 +9,7 @@ Pure: clock and randomness are arguments.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sidelamb.errors import Malformed
@@ -62,7 +62,7 @@ def on_failure(
     default_dead: bool = True,
     delay_s: float | None = None,
 ) -> Decision:
-    """Return what becomes of a job whose attempt failed.
+    """Return what becomes of a job whose attempt failed. One whose `dead` is false has changes for hooks to see.
 
     Args:
         payload: as it came off the queue.
@@ -81,7 +81,8 @@ def on_failure(
     if _exhausted(payload, changes, limit, now):
         keeps = payload["dead"] if isinstance(payload.get("dead"), bool) else default_dead
         if not keeps:
-            return Decision(Outcome.DISCARDED, now, failed=True, reason="retries exhausted, dead is false")
+            why = "retries exhausted, dead is false"
+            return Decision(Outcome.DISCARDED, now, changes, failed=True, reason=why)
         return Decision(Outcome.DEAD, now, changes, failed=True)
     if delay_s is None:
         delay_s = retry_delay(changes["retry_count"], random)
@@ -117,7 +118,7 @@ def killed(
     who = f"{payload.get('class', '?')} {payload.get('jid', '?')} ended its sandbox"
     if payload.get("doomed") is True:  # even laying it to rest ends the sandbox: no hook can be asked
         if decision.outcome is Outcome.DISCARDED:
-            return decision
+            return replace(decision, changes={})
         return Decision(Outcome.DEAD, now, changes | {"doomed": False}, failed=True, reason=f"{who}, doomed")
     if decision.outcome is not Outcome.RETRY or count >= KILLS_MOST:
         return _back(changes | {"doomed": True}, f"{who} and goes to dead: {failure.message}")

@@ -144,9 +144,10 @@ class Judge:
             except JobTimeout:
                 raise
             except BaseException:
-                log.exception("on_exhausted of %s failed; the job goes to dead", a.name)
+                log.exception("on_exhausted of %s failed; its job ends as if it had said nothing", a.name)
         if decision.outcome is Outcome.DISCARDED:
             payload["discarded_at"] = round(self._clock() * 1000)
+            decision = replace(decision, changes={})  # nobody stores it
         call_hooks(death_hooks, payload, error)
         return decision
 

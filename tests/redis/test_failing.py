@@ -141,7 +141,7 @@ class TestAServerThatDeclines:
             do(server.url, enqueue)
 
     def test_because_another_is_the_primary_is_asked_anew_once(self, do: Any) -> None:
-        """A name that means another server since a failover: the connection is opened anew, the job sent again."""
+        """WIRE 5.1: once after a reconnect. A name means another server since a failover; the job goes again."""
         server = Script(b"-READONLY You can't write against a read only replica.\r\n", b":1\r\n")
         assert do(server.url, enqueue) == 1
         assert len(server.heard) == 2

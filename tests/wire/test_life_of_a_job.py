@@ -3,25 +3,41 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
+from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from sidelamb import BadArgument, BadOption, Client, JobError, Snooze, on_death
+from sidelamb import (
+    BadArgument,
+    BadOption,
+    Client,
+    Discard,
+    JobError,
+    Kill,
+    Malformed,
+    Retry,
+    Snooze,
+    on_death,
+    on_error,
+)
 from sidelamb.alink import AsyncLink
 from sidelamb.errors import RedisRefused
-from sidelamb.hooks import death_hooks
+from sidelamb.hooks import death_hooks, error_hooks
 from sidelamb.payload import decode, encode
 from sidelamb.store import DEAD_FOR_S, DEAD_MOST, Store
 from sidelamb_handlers.decision import Outcome
 from sidelamb_handlers.failure import Failure, on_failure
 from sidelamb_handlers.metrics import Tally
 from sidelamb_handlers.poller.heartbeat import Heartbeat
+from sidelamb_handlers.poller.order import queue_order
 from sidelamb_handlers.poller.patient import Patient
 from sidelamb_handlers.scheduler import Scheduler
 from tests.handlers.kit import NOW, STORE, everything, payload, push, reserve, waiting
+from tests.wire.foreign import lines_of
 from tests.wire.kit import run_pushed
 
 DAY = time.strftime("%Y-%m-%d", time.gmtime())
@@ -99,6 +115,21 @@ class TestPush:
             client.enqueue("A", arg)
         assert db.dbsize() == 0
 
+    @pytest.mark.parametrize("wrong", [{"retry_for": 1e9 + 1}, {"retry_for": "60"}, {"retry_queue": ""}])
+    def test_so_is_what_a_payload_says_of_its_retries(self, wrong, client, db):
+        """WIRE 5.1: retry_for > 1e9, in a payload too."""
+        with pytest.raises(BadOption):
+            client.push({"class": "A", "args": [], **wrong})
+        assert db.dbsize() == 0
+
+    def test_what_middleware_adds_is_stored_and_what_it_spoils_is_not(self, redis_url, db):
+        """WIRE 5.1: middleware runs before the check of the arguments."""
+        Client(redis_url, middleware=[lambda p, call: call({**p, "bid": "b1"})]).enqueue("A")
+        assert decode(waiting(db)[0])["bid"] == "b1"
+        with pytest.raises(BadArgument):
+            Client(redis_url, middleware=[lambda p, call: call({**p, "args": [object()]})]).enqueue("A")
+        assert db.llen("queue:default") == 1
+
     def test_middleware_may_stop_a_job(self, redis_url, db):
         """WIRE 5.1: client middleware may drop the job."""
         assert Client(redis_url, middleware=[lambda _p, _next: None]).enqueue("A") == ""
@@ -130,6 +161,17 @@ class TestBulk:
         client = Client(redis_url, middleware=[lambda p, call: call(p) if p["args"] != [2] else None])
         assert client.enqueue_many("A", [(1,), (2,), (3,)]) == 2
         assert [decode(raw)["args"] for raw in waiting(db)] == [[1], [3]]
+
+    def test_each_goes_its_own_way_whatever_the_first_one_does(self, client, db):
+        """WIRE 5.2 and 5.3: a time of each; in Ruby all take the route of the first."""
+        times = [None, NOW + 1e8, NOW - 1e9, NOW + 2e8]
+        payloads = [{"class": "A", "args": [n], **({"at": at} if at else {})} for n, at in enumerate(times)]
+        assert client.push_many(payloads) == 4
+        assert [decode(raw)["args"] for raw in waiting(db)] == [[0], [2]]
+        assert [(decode(raw)["args"], at) for raw, at in db.zrange("schedule", 0, -1, withscores=True)] == [
+            ([1], NOW + 1e8),
+            ([3], NOW + 2e8),
+        ]
 
 
 class TestSchedule:
@@ -180,8 +222,24 @@ class TestPromote:
         Scheduler(link, STORE, clock=lambda: NOW).make_pass(NOW + 5)
         assert [decode(raw)["jid"] for raw in waiting(db)] == ["1"]
 
+    def test_an_entry_that_still_has_its_time_in_it_is_promoted_once_and_for_all(self, db, link):
+        """WIRE 5.4 and 2: with `at` inside, Ruby would bounce it back into schedule."""
+        db.zadd("schedule", {payload("A", jid="1", at=NOW + 1e6): NOW})
+        Scheduler(link, STORE, clock=lambda: NOW).make_pass(NOW + 5)
+        (stored,) = map(decode, waiting(db))
+        assert "at" not in stored
+        assert not db.exists("schedule")
+
 
 class TestFetch:
+    def test_a_weight_is_the_chance_to_be_looked_at_first(self):
+        """WIRE 5.5: with weights each queue is looked at once a call, its weight the chance to be the first."""
+        dice = random.Random(5).random
+        orders = [queue_order(["a", "b", "c"], [7, 2, 1], dice) for _ in range(2_000)]
+        assert all(sorted(order) == ["a", "b", "c"] for order in orders)
+        first = Counter(order[0] for order in orders)
+        assert [round(first[name] / 2_000, 1) for name in "abc"] == [0.7, 0.2, 0.1]
+
     def test_the_right_end_comes_first_and_queues_in_their_order(self, db, link):
         """WIRE 5.5: right end next to run; strict order of queues."""
         low = push(db, payload("A", 1), payload("A", 2), queue="low")
@@ -230,6 +288,23 @@ class TestMalformed:
         assert at == pytest.approx(time.time(), abs=30)
         assert not db.exists("stat:processed", "stat:failed", "retry", "queue:default")
 
+    def test_error_handlers_are_told_and_dead_is_trimmed(self, jobs, db, link, make_worker):
+        """WIRE 5.7: set trimmed, error handlers called; death handlers are for jobs."""
+        now = time.time()
+        db.zadd("dead", {f"old{n}": now - DEAD_FOR_S - 60 for n in range(3)})
+        told: list[Any] = []
+        hooks = [
+            on_error(lambda payload, error: told.append((payload, type(error)))),
+            on_death(lambda payload, error: told.append("dead")),
+        ]
+        try:
+            run_pushed(db, link, make_worker, b'["not", "a job"]')
+        finally:
+            error_hooks.remove(hooks[0])
+            death_hooks.remove(hooks[1])
+        assert told == [({"raw": ["not", "a job"]}, Malformed)]
+        assert db.zrange("dead", 0, -1) == [b'["not", "a job"]']
+
 
 class TestFailure:
     def test_the_stored_bytes_are_the_original_ones(self, job, db, link, make_worker):
@@ -271,6 +346,19 @@ class TestFailure:
         assert (later["retried_at"], later["retry_count"], later["queue"]) == (NOW, 1, "mail")
         assert "failed_at" not in later
 
+    def test_the_error_is_stored_so_that_every_reader_can_show_it(self, job, db, link, make_worker):
+        """WIRE 5.8 step 3: the first 10,000 characters, valid UTF-8; the backtrace compressed, its first lines."""
+
+        @job
+        def fails(*args: Any) -> None:
+            raise ValueError("\ud800é" * 6_000)
+
+        run_pushed(db, link, make_worker, payload("fails", 1), payload("fails", 2, backtrace=True))
+        plain, traced = sorted(map(decode, db.zrange("retry", 0, -1)), key=len)
+        assert plain["error_message"] == "?é" * 5_000
+        assert "error_backtrace" not in plain
+        assert any(line.endswith("in fails") for line in lines_of(traced["error_backtrace"]))
+
     def test_a_window_counts_instead_of_a_number(self):
         """WIRE 5.8 step 4: with retry_for only the window counts; retry n means n + 1 executions."""
         assert (
@@ -295,6 +383,35 @@ class TestFailure:
         run_pushed(db, link, make_worker, payload("fails"))
         ((raw, at),) = db.zrange("retry", 0, -1, withscores=True)
         assert delay <= at - decode(raw)["failed_at"] < delay + 10
+
+    @pytest.mark.parametrize(
+        ("word", "left"), [(Discard(), "nowhere"), (Kill(), "dead"), (Retry(in_=60), "retry")]
+    )
+    def test_a_job_may_say_what_becomes_of_it(self, word, left, job, db, link, make_worker):
+        """WIRE 5.8 step 5: :discard drops it, :kill is as exhausted, a number is its delay."""
+
+        @job
+        def speaks() -> None:
+            raise word
+
+        run_pushed(db, link, make_worker, payload("speaks"))
+        assert [name for name in ("retry", "dead", "schedule") if db.exists(name)] == [left] * (left != "nowhere")
+        for raw, at in db.zrange("retry", 0, -1, withscores=True):
+            assert at == pytest.approx(decode(raw)["failed_at"] + 60, abs=0.001)
+
+    def test_what_is_stopped_to_go_on_later_has_not_failed(self, job, db, link, make_worker):
+        """WIRE 5.8: on any exception except the shutdown interrupt."""
+
+        @job
+        def walks(*, cursor: int | None = None) -> Any:
+            for n in range(cursor or 0, 200):
+                time.sleep(0.01)
+                yield n + 1
+
+        run_pushed(db, link, make_worker, payload("walks"), seconds=1)
+        (stored,) = map(decode, waiting(db))
+        assert not {"retry_count", "failed_at", "error_class"} & set(stored)
+        assert not db.exists("retry", "dead")
 
     @pytest.mark.parametrize(("count", "least", "most"), [(None, 15, 24), (0, 16, 35), (23, 331_791, 332_040)])
     def test_the_score_is_the_formula_of_the_new_count(self, count, least, most):
@@ -338,6 +455,38 @@ class TestExhausted:
             raise ValueError
 
         run_pushed(db, link, make_worker, payload("fails", retry=0))
+        assert not db.exists("dead")
+
+    @pytest.mark.parametrize("fields", [{"retry": 0, "dead": False}, {"retry": False}])
+    def test_death_handlers_are_each_guarded_and_told_of_what_is_dropped(
+        self, fields, failing, db, link, make_worker
+    ):
+        """WIRE 5.9: every death handler, each guarded; `discarded_at` in what they see of a dropped job."""
+        told: list[Any] = []
+
+        def broken(payload: Any, error: Any) -> None:
+            raise SystemExit(3)
+
+        hooks = [on_death(broken), on_death(lambda payload, _: told.append(payload["discarded_at"]))]
+        try:
+            run_pushed(db, link, make_worker, payload("fails", **fields))
+        finally:
+            for hook in hooks:
+                death_hooks.remove(hook)
+        (at,) = told
+        assert type(at) is int
+        assert at == pytest.approx(time.time() * 1000, abs=30_000)
+
+    def test_the_hook_is_asked_of_what_is_dropped_too(self, job, db, link, make_worker):
+        """WIRE 5.9: the hook comes first, then `dead`."""
+        asked: list[Any] = []
+
+        @job(on_exhausted=lambda payload, error: asked.append((payload["retry_count"], type(error))))
+        def fails() -> None:
+            raise ValueError
+
+        run_pushed(db, link, make_worker, payload("fails", retry=0, dead=False))
+        assert asked == [(0, ValueError)]
         assert not db.exists("dead")
 
 
@@ -390,3 +539,18 @@ class TestStats:
 
         run_pushed(db, link, make_worker, payload("later"))
         assert not db.exists("stat:processed", "stat:failed")
+
+    def test_an_interruption_counts_as_nothing_and_the_last_execution_once(self, job, db, link, make_worker):
+        """WIRE 5.12: in Ruby an interrupted iterable counts, and as failed; here it is no attempt."""
+
+        @job
+        def walks(*, cursor: int | None = None) -> Any:
+            for n in range(cursor or 0, 60):
+                time.sleep(0.01)
+                yield n + 1
+
+        run_pushed(db, link, make_worker, payload("walks"), seconds=0.6)
+        assert not db.exists("stat:processed", "stat:failed")
+        run_pushed(db, link, make_worker)
+        assert db.get("stat:processed") == b"1"
+        assert not db.exists("stat:failed")
