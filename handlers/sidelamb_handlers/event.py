@@ -57,6 +57,8 @@ class Invocation:
     """The jobs' fields in the lease, in order."""
     jobs: list[Any]
     """Their payloads, as JSON values."""
+    careful: bool = False
+    """Each job is to be settled before the next one starts."""
 
 
 def write_event(
@@ -68,6 +70,7 @@ def write_event(
     deadline: float,
     threads: int = 1,
     detached: bool = False,
+    careful: bool = False,
 ) -> bytes:
     """Return the event for a lease. `jobs` must hold valid JSON; it is embedded as it is."""
     head = orjson.dumps(
@@ -79,6 +82,7 @@ def write_event(
             "deadline": deadline,
             "threads": threads,
             "detached": detached,
+            **({"careful": True} if careful else {}),
             "fields": list(jobs),
         }
     )
@@ -110,6 +114,7 @@ def read_event(event: Any) -> Invocation:
         detached=event.get("detached", False),
         fields=event["fields"],
         jobs=event["jobs"],
+        careful=event.get("careful") is True,
     )
 
 

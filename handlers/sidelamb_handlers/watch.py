@@ -8,6 +8,8 @@ decision. No job thread is left running: if one will not stop, the watch says so
 from __future__ import annotations
 
 import time
+from collections import deque
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from sidelamb.control import JobTimeout
@@ -16,7 +18,7 @@ from sidelamb_handlers.decision import Outcome, returned
 from sidelamb_handlers.lanes import Lanes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from sidelamb_handlers.attempt import Attempt, Runner
     from sidelamb_handlers.decision import Decision
@@ -40,6 +42,7 @@ class Watch:
         runner: takes each through its steps.
         settler: writes outcomes down.
         threads: how many run at once.
+        careful: settle each before the next one starts, one at a time.
         ending: when jobs must stop, and outcomes be written.
         on_end: told of each attempt that has its decision.
         clock: epoch s.
@@ -52,6 +55,7 @@ class Watch:
         settler: Settler,
         *,
         threads: int,
+        careful: bool = False,
         ending: Ending,
         on_end: Callable[[Attempt, Decision], None],
         clock: Callable[[], float] = time.time,
@@ -64,7 +68,10 @@ class Watch:
         self._clock = clock
         self._began = clock()
         self._stopping: dict[str, tuple[Attempt, float]] = {}
-        self._lanes = Lanes(attempts, self._one, threads)
+        self._threads = threads
+        self._careful = careful
+        self._batches = deque([each] for each in attempts) if careful else deque([attempts])
+        self._lanes = Lanes((), self._one, 0)
         self.started = 0
         """How many jobs were started and have their decision."""
         self.stuck = False
@@ -74,16 +81,24 @@ class Watch:
 
     def run(self) -> None:
         """Run everything to a decision; flush as it goes. What Redis did not take stays in the settler."""
+        while self._batches:
+            if self._careful and (self._is_late() or not self._settler.flush(self._ending.settle_by)):
+                self._return_waiting()
+                return
+            self._lanes = Lanes(self._batches.popleft(), self._one, self._threads)
+            self._run_lanes()
+
+    def _run_lanes(self) -> None:
         self._lanes.start()
         while not self._lanes.idle.wait(self._tick_s) and not self._only_stuck_ones_run():
             self._collect()
             self._settler.flush(self._ending.settle_by)
-            if self._settler.trouble is not None or self._clock() - self._began > PATIENCE_S:
+            if self._settler.trouble is not None or self._is_late():
                 self._return_waiting()
             self._stop_overdue()
         self.stuck = not self._lanes.idle.is_set()
         self._collect()
-        self._return_waiting()
+        self._return(self._lanes.drain())
         for attempt, _ in list(self._stopping.values()):
             decision = self._timed_out(attempt)
             # Given back it could run elsewhere before this process has ended: then it stays in the lease, and the
@@ -116,8 +131,15 @@ class Watch:
         self._settler.add(attempt.field, decision)
         self._on_end(attempt, decision)
 
+    def _is_late(self) -> bool:
+        return self._clock() - self._began > PATIENCE_S
+
     def _return_waiting(self) -> None:
-        for attempt in self._lanes.drain():
+        self._return([*self._lanes.drain(), *chain(*self._batches)])
+        self._batches.clear()
+
+    def _return(self, attempts: Iterable[Attempt]) -> None:
+        for attempt in attempts:
             self._decide(attempt, returned("behind slow neighbours"))
 
     def _stop_overdue(self) -> None:

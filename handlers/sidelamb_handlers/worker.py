@@ -131,7 +131,7 @@ class Worker:
         began = self._clock()
         end = began + context.get_remaining_time_in_millis() / 1000
         # With something random: a repeated request is not a repeated call of the script.
-        token = f"{context.aws_request_id}/{os.urandom(4).hex()}"
+        token = f"{context.aws_request_id}/{os.urandom(4).hex()}{'/careful' if invocation.careful else ''}"
         claim = Claim.YES
         refusal = self._refusal(invocation, began, end)
         if not refusal and not invocation.detached:
@@ -216,6 +216,7 @@ class Worker:
             self._runner,
             settler,
             threads=job.threads,
+            careful=job.careful,
             ending=ending,
             on_end=lambda attempt, decision: self._ended(attempt, decision, tally, left),
             clock=self._clock,

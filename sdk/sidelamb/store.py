@@ -82,7 +82,8 @@ class Held:
     capsule: str = ""
     poller: str = ""
     claim: str = ""
-    """`<token> <epoch s> <jobs>`, or empty while unclaimed. A token is `<request id>/<random>`."""
+    """`<token> <epoch s> <jobs>`, or empty while unclaimed. A token is `<request id>/<random>`, and ends with
+    `/careful` if each job is settled before the next one starts."""
 
     @property
     def ran_alone(self) -> bool:
@@ -93,6 +94,11 @@ class Held:
     def token(self) -> str:
         """What `settle` and `narrow` must name, or empty."""
         return self.claim.partition(" ")[0]
+
+    @property
+    def was_careful(self) -> bool:
+        """Whether each job was settled before the next one started, so that the first one left was running."""
+        return self.token.endswith("/careful")
 
     @property
     def request_id(self) -> str:
@@ -269,13 +275,12 @@ class Store:
         return Call("release", keys, args, list)
 
     def narrow(
-        self, lease: Held, new_ids: tuple[str, str], *, request_id: str, poller: str, expires: float
+        self, lease: Held, new_ids: tuple[str, str], *, first: int, request_id: str, poller: str, expires: float
     ) -> Call[list[Held]]:
-        """Split the lease of a dead invocation into halves. Reads the new leases; none if it was too late."""
+        """Split the lease of a dead invocation: `first` jobs, and the others. Reads them; none if too late."""
         k, (a, b) = self.keys, new_ids
-        half = (len(lease.jobs) + 1) // 2
         keys = [k.leases, k.slots(lease.capsule), k.lease(lease.lease), k.lease(a), k.lease(b)]
-        args: list[Arg] = [lease.lease, a, b, request_id, expires, lease.capsule, poller, half, *lease.jobs]
+        args: list[Arg] = [lease.lease, a, b, request_id, expires, lease.capsule, poller, first, *lease.jobs]
         return Call("narrow", keys, args, lambda r: [h for h in map(_held, r) if h.jobs])
 
     def beat(

@@ -30,14 +30,16 @@ def event(jobs: dict[str, bytes], **options: Any) -> bytes:
 
 class TestEvent:
     def test_what_is_written_is_read(self):
-        made = read_event(json.loads(event({"0:a": b'{"x":1}', "1!b": b"[2]"}, threads=3, detached=True)))
+        made = read_event(
+            json.loads(event({"0:a": b'{"x":1}', "1!b": b"[2]"}, threads=3, detached=True, careful=True))
+        )
         assert (made.lease, made.capsule, made.start_by, made.deadline) == ("c:1", "c", NOW, NOW + 70.5)
-        assert (made.threads, made.detached) == (3, True)
+        assert (made.threads, made.detached, made.careful) == (3, True, True)
         assert (made.fields, made.jobs) == (["0:a", "1!b"], [{"x": 1}, [2]])
 
     def test_one_job_at_a_time_with_a_redis_is_the_default(self):
         made = read_event(json.loads(event({"0:a": b"{}"})))
-        assert (made.threads, made.detached) == (1, False)
+        assert (made.threads, made.detached, made.careful) == (1, False, False)
 
     @pytest.mark.parametrize(
         "raw",

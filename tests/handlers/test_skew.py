@@ -14,7 +14,9 @@ from tests.handlers.kit import Context, payload
 
 def older(event: dict[str, Any]) -> dict[str, Any]:
     """As a poller of the release before would have sent it: without what this one added."""
-    return {k: v for k, v in event.items() if k not in {"threads", "detached"}} | {"sidelamb": VERSION - 1}
+    return {k: v for k, v in event.items() if k not in {"threads", "detached", "careful"}} | {
+        "sidelamb": VERSION - 1
+    }
 
 
 def newer(event: dict[str, Any]) -> dict[str, Any]:

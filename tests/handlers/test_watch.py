@@ -49,8 +49,18 @@ class Watched:
         self._runner = Runner(jobs, loop.run, random=lambda: 0.0)
         self.ended: list[tuple[str, Decision]] = []
 
-    def run(self, *payloads: Any, threads: int = 1, seconds: float = 10.0, sign: str = ":") -> Watch:
+    def run(
+        self,
+        *payloads: Any,
+        threads: int = 1,
+        seconds: float = 10.0,
+        sign: str = ":",
+        careful: bool = False,
+        flushed: Callable[[], bool] | None = None,
+    ) -> Watch:
         settler = Settler(None, STORE, lease="c:1", capsule="c", request_id="r")
+        if flushed is not None:
+            settler.flush = lambda _until: flushed()  # type: ignore[method-assign]
         attempts = [Attempt(f"{n}{sign}q", "q", p, "r", "c:1") for n, p in enumerate(payloads)]
         assert [self._runner.decode(a) for a in attempts] == [None] * len(attempts)
         stop = time.time() + seconds
@@ -59,6 +69,7 @@ class Watched:
             self._runner,
             settler,
             threads=threads,
+            careful=careful,
             ending=Ending(stop, stop_s=STOP_S, sweep_s=STOP_S, settle_by=stop + 1),
             on_end=lambda a, d: self.ended.append((a.field, d)),
         )
@@ -103,6 +114,43 @@ def test_every_job_gets_its_decision_and_is_told_of_once(watched: Watched, job: 
 
 def test_without_jobs_it_ends_at_once(watched: Watched):
     assert watched.run().started == 0
+
+
+class TestWithCare:
+    def test_each_job_is_settled_before_the_next_one_starts(self, watched: Watched, job):
+        seen: list[Any] = []
+
+        @job
+        def work(n: int) -> None:
+            seen.append(n)
+
+        def flushed() -> bool:
+            seen.append("settled")
+            return True
+
+        watch = watched.run(*(call("work", n) for n in range(3)), threads=4, careful=True, flushed=flushed)
+        assert seen == ["settled", 0, "settled", 1, "settled", 2]
+        assert (watch.started, watch.stuck, watch.interrupted) == (3, False, False)
+        assert watched.outcomes() == ["succeeded"] * 3
+
+    def test_what_cannot_be_settled_keeps_the_others_from_starting(self, watched: Watched, job):
+        ran: list[int] = []
+        job(ran.append, name="work")
+        watched.run(*(call("work", n) for n in range(3)), careful=True, flushed=lambda: not ran)
+        assert ran == [0]
+        assert watched.outcomes() == ["succeeded", "returned", "returned"]
+
+    def test_a_job_that_is_stopped_ends_it(self, watched: Watched, job):
+        job(lambda n: spin(), name="work", timeout=0.1)
+        watch = watched.run(*(call("work", n) for n in range(3)), careful=True, flushed=lambda: True)
+        assert watch.interrupted
+        assert watched.outcomes() == ["retry", "returned", "returned"]
+
+    def test_what_has_waited_long_goes_back(self, watched: Watched, job, monkeypatch):
+        monkeypatch.setattr(module, "PATIENCE_S", 0.05)
+        job(lambda n: time.sleep(0.03), name="work")
+        watched.run(*(call("work", n) for n in range(4)), careful=True, flushed=lambda: True)
+        assert watched.outcomes() == ["succeeded", "succeeded", "returned", "returned"]
 
 
 class TestTimeout:

@@ -369,6 +369,33 @@ def swallowed(run: Callable[[], Any]) -> Exception | None:
     return None
 
 
+class TestWithCare:
+    def test_what_was_not_to_run_and_each_job_is_settled_before_the_next_one_starts(
+        self, make_worker, job, leased, db
+    ):
+        left: list[int] = []
+
+        @job
+        def work(n: int) -> None:
+            left.append(len([name for name in db.hkeys(LEASE) if name[:1].isdigit()]))
+
+        event = leased(b'"no job"', *(payload("work", n) for n in range(3)), careful=True)
+        answer = make_worker().handle(event, Context())
+        assert (left, answer["status"], answer["ran"]) == ([3, 2, 1], "settled", 3)
+
+    def test_the_claim_says_so(self, make_worker, job, leased, link):
+        seen = []
+
+        @job
+        def work() -> None:
+            held = link.run(STORE.lease("c:1"))
+            seen.append((held.was_careful, held.request_id, held.ran_alone))
+
+        make_worker().handle(leased(payload("work"), careful=True), Context(request_id="r1"))
+        make_worker().handle(leased(payload("work")), Context(request_id="r2"))
+        assert seen == [(True, "r1", True), (False, "r2", True)]
+
+
 class TestGroupCommit:
     def test_outcomes_are_written_down_while_a_later_job_still_runs(self, make_worker, job, leased, db):
         left = []

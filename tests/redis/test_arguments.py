@@ -103,7 +103,9 @@ class TestALeaseOfFiveThousandJobs:
     def test_is_narrowed_and_its_payloads_are_read(self, link: Link, proxy: Counting):
         held = lease(link)
         assert len(link.run(STORE.payloads("c:1", list(held.jobs)))) == JOBS
-        halves = link.run(STORE.narrow(held, ("c:2", "c:3"), request_id="r", poller="p", expires=time.time()))
+        halves = link.run(
+            STORE.narrow(held, ("c:2", "c:3"), first=JOBS // 2, request_id="r", poller="p", expires=time.time())
+        )
         assert [len(half.jobs) for half in halves] == [JOBS // 2, JOBS // 2]
         assert proxy.most <= TAKES
 

@@ -89,7 +89,7 @@ async def go(run: Callable[[Any], Any], namespace: str) -> set[str]:
     assert await do(store.enqueue([("a", job(n)) for n in (6, 7, 8)])) == 3
     (pack,) = await reserve("c:2")
     await do(store.claim("c:2", request_id="r/2", now=NOW, deadline=NOW + 60))
-    halves = await do(store.narrow(pack, ("c:3", "c:4"), request_id="r/2", poller="p", expires=NOW + 30))
+    halves = await do(store.narrow(pack, ("c:3", "c:4"), first=2, request_id="r/2", poller="p", expires=NOW + 30))
     assert [len(half.jobs) for half in halves] == [2, 2]
     assert await do(store.release("c", halves[:1])) == [2]
     held = await do(store.lease("c:4"))

@@ -366,9 +366,9 @@ class TestRelease:
 
 
 class TestNarrow:
-    def narrow(self, link: Link, held: Held, request: str = "r1") -> list[Held]:
+    def narrow(self, link: Link, held: Held, request: str = "r1", first: int = 3) -> list[Held]:
         ids = ("c:a", "c:b")
-        return link.run(STORE.narrow(held, ids, request_id=request, poller="p", expires=NOW + 30))
+        return link.run(STORE.narrow(held, ids, first=first, request_id=request, poller="p", expires=NOW + 30))
 
     def test_the_jobs_of_a_dead_invocation_are_halved_into_unclaimed_leases(self, link, db):
         jobs = push(link, 5)
@@ -562,7 +562,7 @@ def release_call(link: Link):
 
 
 def narrow_call(link: Link):
-    return STORE.narrow(_lease_of(link, 4), ("c:a", "c:b"), request_id="r1", poller="p", expires=NOW)
+    return STORE.narrow(_lease_of(link, 4), ("c:a", "c:b"), first=2, request_id="r1", poller="p", expires=NOW)
 
 
 def reap_call(link: Link):

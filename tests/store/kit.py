@@ -92,7 +92,7 @@ def _release(link: Link) -> Call[Any]:
 
 
 def _narrow(link: Link) -> Call[Any]:
-    return STORE.narrow(leased(link, 4), ("c:a", "c:b"), request_id="r1", poller="p", expires=NOW)
+    return STORE.narrow(leased(link, 4), ("c:a", "c:b"), first=2, request_id="r1", poller="p", expires=NOW)
 
 
 def _reap(link: Link) -> Call[Any]:

@@ -148,14 +148,15 @@ class Machine(RuleBasedStateMachine):
         if lease.claim:
             lease.dead = True
 
-    @rule(target=leases, lease=leases, lost=st.booleans())
-    def narrow(self, lease: Lease, lost: bool) -> Any:
+    @rule(target=leases, lease=leases, lost=st.booleans(), first=st.integers(1, 4))
+    def narrow(self, lease: Lease, lost: bool, first: int) -> Any:
         if not lease.dead or len(lease.jobs) < 2:
             return multiple()
+        first = min(first, len(lease.jobs) - 1)
         ids = (f"c:{next(self.number)}", f"c:{next(self.number)}")
         held = Held(lease.id, dict(lease.jobs), "c", "p", lease.claim)
         expires = self.now + START_S
-        call = STORE.narrow(held, ids, request_id=held.token, poller="p", expires=expires)
+        call = STORE.narrow(held, ids, first=first, request_id=held.token, poller="p", expires=expires)
         halves = self.run(call, lost)
         if lease.id not in self.held:
             assert halves == [], "a lease that is gone has no halves"

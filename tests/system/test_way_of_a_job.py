@@ -129,16 +129,26 @@ def test_a_job_that_ends_its_sandbox_is_found_among_its_neighbours_and_alone_is_
 
 
 def test_one_poison_job_among_a_thousand_delays_its_neighbours_little_and_charges_none(system):
-    items = [("quick", (n,)) for n in range(500)] + [("die", ())] + [("quick", (n,)) for n in range(499)]
+    system.stack.kill_poller()
+    system.client.enqueue_many("quick", [(n,) for n in range(500)])
+    poison = system.client.enqueue("die")
+    system.client.enqueue_many("quick", [(n,) for n in range(499)])
+    neighbours = {json.loads(raw)["jid"] for raw in system.db.lrange("queue:default", 0, -1)} - {poison}
     began = time.monotonic()
-    jids = {name: [] for name in ("quick", "die")}
-    for name, args in items:
-        jids[name].append(system.client.enqueue(name, *args))
+    system.stack.restart_poller()
     system.wait(lambda: sum(any(r.end for r in runs) for runs in list(read(system.ledger).values())) == 999)
     assert time.monotonic() - began < 10
     system.wait(lambda: system.db.zcard("retry") == 1)
-    assert json.loads(system.db.zrange("retry", 0, -1)[0])["jid"] == jids["die"][0]
-    assert system.db.get("stat:failed") == b"2"
+    (raw,) = system.db.zrange("retry", 0, -1)
+    assert json.loads(raw)["jid"] == poison
+    system.db.zadd("retry", {raw: time.time()})  # it waits as after any failure
+    system.wait(lambda: system.db.zcard("dead") == 1)
+    entry = json.loads(system.db.zrange("dead", 0, -1)[0])
+    assert (entry["jid"], entry["kills"]) == (poison, 3)
+    runs = read(system.ledger)
+    assert all(run.attempt == 1 for jid in neighbours for run in runs[jid]), "no neighbour was charged"
+    assert system.db.get("stat:failed") == b"3"
+    assert not overlapping(runs)
 
 
 def test_a_job_whose_sandbox_dies_runs_again_within_two_seconds(system, tmp_path):

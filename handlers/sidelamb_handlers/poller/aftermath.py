@@ -138,7 +138,10 @@ class Aftermath:
         self._wake()
 
     async def _narrow(self, held: Held, reply: Reply, flight: Flight) -> None:
-        """Split a dead invocation's jobs into two leases, and send both."""
+        """Split a dead invocation's jobs into two leases, and send both, to be run with care.
+
+        One that was run with care already has settled every job but the one that ended it, which comes first.
+        """
         log.warning(
             "%s: %s; one of %d jobs ended the sandbox, looking for it (nobody is charged)",
             self._function,
@@ -147,9 +150,12 @@ class Aftermath:
         )
         start_by = time.time() + START_WINDOW_S
         ids = (new_lease_id(held.capsule), new_lease_id(held.capsule))
-        call = self._store.narrow(held, ids, request_id=held.token, poller=self._poller, expires=start_by)
+        first = 1 if held.was_careful else (len(held.jobs) + 1) // 2
+        call = self._store.narrow(
+            held, ids, first=first, request_id=held.token, poller=self._poller, expires=start_by
+        )
         for half in await self._redis.run(call):
-            self._launch(Flight(half, start_by, flight.timeout))
+            self._launch(Flight(half, start_by, flight.timeout, careful=True))
 
     async def _settle(self, held: Held, decisions: dict[str, Decision], request_id: str) -> None:
         moves = [move(field, decision, held.jobs[field]) for field, decision in decisions.items()]

@@ -235,6 +235,7 @@ class Capsule:
             deadline=flight.deadline,
             threads=self.config.threads,
             detached=self.config.detached,
+            careful=flight.careful,
         )
         flight.invoked_at = time.time()
         if self.config.detached and not await self._claim_for(flight):

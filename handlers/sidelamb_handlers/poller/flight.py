@@ -39,6 +39,8 @@ class Flight:
     """Older flights have smaller numbers: their jobs came first off the queue."""
     invoked_at: float = 0.0
     """Epoch s of the first request; 0 before it."""
+    careful: bool = False
+    """One of its jobs has ended a sandbox: each is settled before the next one starts, so that it is found."""
     claimed_as: str = ""
     """The claim that the poller took itself, for a worker without Redis."""
 

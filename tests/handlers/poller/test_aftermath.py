@@ -236,6 +236,20 @@ class TestBlame:
         assert db.smembers("sidelamb:slots:c") == {f.lease.lease.encode() for f in world.launched}
         assert all(not world.link.run(STORE.lease(f.lease.lease)).claim for f in world.launched)
 
+    async def test_their_halves_are_run_with_care(self, world: World):
+        flight = world.flight(*RAWS, claim=CLAIM)
+        assert not flight.careful
+        await world.aftermath.after(flight, exit_error("r1"))
+        assert [f.careful for f in world.launched] == [True, True]
+
+    async def test_of_those_that_ran_with_care_the_first_that_is_left_is_suspected(self, world: World, db):
+        claim = f"{CLAIM}/careful"
+        flight = world.flight(*RAWS, claim=claim)
+        world.link.run(STORE.settle("c:1", "c", now=time.time(), done=["0:default"], request_id=claim))
+        await world.aftermath.after(flight, exit_error("r1"))
+        assert [list(f.lease.jobs.values()) for f in world.launched] == [RAWS[1:2], RAWS[2:]]
+        assert not db.exists("retry", "dead", "stat:failed")
+
     async def test_what_had_been_settled_before_the_end_is_not_sent_again(self, world: World):
         flight = world.flight(*RAWS, claim=CLAIM)
         world.link.run(STORE.settle("c:1", "c", now=time.time(), done=["0:default"], request_id=CLAIM))
