@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,11 +12,15 @@ import pytest
 from sidelamb import Client, Malformed, mark_deploy
 from sidelamb.keys import Keys, source_of
 from sidelamb.lenient import epoch_s
-from sidelamb.payload import decode, tidy
+from sidelamb.payload import decode, encode, tidy
+from sidelamb.state import State, StateStore
+from sidelamb.store import Store
+from sidelamb_handlers.config import CapsuleConfig
 from sidelamb_handlers.decision import move
 from sidelamb_handlers.failure import Failure, killed_raw, on_failure
 from sidelamb_handlers.foreign import renewed
-from sidelamb_handlers.metrics import BUCKETS_MS, hash_keys, histogram_keys
+from sidelamb_handlers.metrics import BUCKETS_MS, Tally, hash_keys, histogram_keys
+from sidelamb_handlers.poller.heartbeat import Heartbeat
 from sidelamb_handlers.promotion import promotion
 from tests.handlers.kit import everything
 
@@ -118,8 +123,42 @@ def test_metrics(v):
     assert list(BUCKETS_MS) == v["buckets_ms"]
 
 
+def expire_as_told(db: Any, ttl_s: dict[str, int]) -> bool:
+    return {plain(key): db.ttl(key) for key in everything(db)} == pytest.approx(ttl_s, abs=2)
+
+
+@each("cancel")
+def test_cancel(v, redis_url, db):
+    Client(redis_url, namespace=v.get("namespace", ""), clock=lambda: v["now"]).cancel(v["jid"])
+    assert plain(everything(db)) == v["redis"]
+    assert expire_as_told(db, v["ttl_s"])
+
+
+@each("iterate")
+def test_iterate(v, link, db):
+    state = State(v["executions"], encode(v["cursor"]), v["runtime_s"], v["stalled"])
+    assert not link.run(StateStore(Keys("")).checkpoint(v["jid"], state))
+    assert plain(everything(db)) == v["redis"]
+    assert expire_as_told(db, v["ttl_s"])
+
+
+@each("heartbeat")
+def test_heartbeat(v, link, db):
+    """The hashes are as the vector says, and a real poller's have the same fields."""
+    link.run(Store().beat(v["identity"], v["ttl_s"], v["fields"], {k: w.encode() for k, w in v["work"].items()}))
+    hashes = [v["fields"], v["work"], v["work"]]
+    assert plain(everything(db)) == {"processes": [v["identity"]], **dict(zip(v["hashes"], hashes, strict=True))}
+    assert {db.ttl(key) for key in v["hashes"]} <= {v["ttl_s"], v["ttl_s"] - 1}
+    capsule: Any = SimpleNamespace(config=CapsuleConfig("default", "worker"), flights={}, metrics=Tally())
+    nothing: Any = None
+    real = Heartbeat(v["identity"], [capsule], store=Store(), redis=nothing, on_signal=print)._fields()
+    assert list(real) == list(v["fields"])
+    info, told = decode(bytes(real["info"])), decode(v["fields"]["info"].encode())
+    assert {name: type(value) for name, value in info.items()} == {name: type(x) for name, x in told.items()}
+
+
 @each("deploy")
 def test_deploy(v, client, db):
     assert mark_deploy(v["label"], client, at=v["now"])
     assert plain(everything(db)) == v["redis"]
-    assert {plain(key): db.ttl(key) for key in everything(db)} == pytest.approx(v["ttl_s"], abs=2)
+    assert expire_as_told(db, v["ttl_s"])
