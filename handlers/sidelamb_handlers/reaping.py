@@ -34,6 +34,9 @@ def reaping(held: Held, *, now: float, random: Callable[[], float]) -> list[Move
 
 
 def _charged(field: str, raw: bytes, held: Held, now: float, random: Callable[[], float]) -> Move:
-    message = f"its invocation (request {held.request_id}) had not settled it at its lease's deadline"
+    message = (
+        f"its invocation (request {held.request_id}, in the log of the function of capsule {held.capsule}) "
+        "had not settled it at its lease's deadline"
+    )
     queue = source_of(field)[0]
     return move(field, killed_raw(raw, message, queue=queue, now=now, random=random), raw)

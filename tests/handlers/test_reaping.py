@@ -35,7 +35,7 @@ def test_one_that_was_claimed_alone_is_charged_and_its_request_is_named(field):
     assert (move.verb, move.to, move.count) == ("r", "alone", "f")
     after = decode(move.payload)
     assert after["kills"] == 1
-    assert "request r1" in after["error_message"]
+    assert "request r1, in the log of the function of capsule c" in after["error_message"]
     assert after["queue"] == "mail"
 
 
