@@ -7,18 +7,15 @@ a client said something after it had been answered. A line on stdin is answered 
 from __future__ import annotations
 
 import asyncio
-import json
 import selectors
-import subprocess
 import sys
-import threading
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
+
+from bench.helper import Helper, tell
 
 __all__ = ["Proxy"]
 
 HOST = "127.0.0.1"
-ROOT = Path(__file__).resolve().parent.parent
 
 
 class Counts:
@@ -27,6 +24,10 @@ class Counts:
     round_trips = 0
     up = 0
     down = 0
+
+    def told(self) -> dict[str, int]:
+        """Return it."""
+        return {"round_trips": self.round_trips, "up": self.up, "down": self.down}
 
 
 class Near(asyncio.Protocol):
@@ -95,52 +96,19 @@ class Far(asyncio.Protocol):
         self._near.ended()
 
 
-class Proxy:
+class Proxy(Helper):
     """The proxy as a process of its own, from outside."""
 
     def __init__(self, port: int, delay_s: float) -> None:
-        words = [sys.executable, "-m", "bench.proxy", str(port), str(delay_s)]
-        self._process = subprocess.Popen(
-            words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
-        )
-        self.port = int(self._answer()["port"])
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._process.pid
-
-    def counts(self) -> dict[str, int]:
-        """Return round trips, bytes up and down."""
-        if self._process.stdin is not None:
-            self._process.stdin.write("?\n")
-        return self._answer()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        self._process.communicate()
-
-    def _answer(self) -> dict[str, int]:
-        found: dict[str, int] = json.loads(self._process.stdout.readline() if self._process.stdout else "{}")
-        return found
+        super().__init__("bench.proxy", port, delay_s)
 
 
 async def serve(port: int, delay_s: float) -> None:
     """Serve until killed."""
     loop, counts = asyncio.get_running_loop(), Counts()
     server = await loop.create_server(lambda: Near(port, delay_s, counts), HOST, 0)
-    print(json.dumps({"port": server.sockets[0].getsockname()[1]}), flush=True)
-    threading.Thread(target=_tell, args=(counts,), daemon=True).start()
+    tell(server.sockets[0].getsockname()[1], counts.told)
     await asyncio.Event().wait()
-
-
-def _tell(counts: Counts) -> None:
-    for _ in sys.stdin:
-        said = {"round_trips": counts.round_trips, "up": counts.up, "down": counts.down}
-        print(json.dumps(said), flush=True)
 
 
 def main() -> None:

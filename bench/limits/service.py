@@ -22,6 +22,7 @@ __all__ = ["Caller", "EchoService"]
 
 CODE = Path(__file__).resolve().parent / "echo"
 FUNCTION = "echo"
+ANSWER = {"ok": True}
 TEMPLATE = """\
 AWSTemplateFormatVersion: "2010-09-09"
 Transform: AWS::Serverless-2016-10-31
@@ -63,11 +64,12 @@ class EchoService:
 class Caller:
     """One kept-alive connection; each request is signed as Lambda wants it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, expected: object = ANSWER) -> None:
         parts = urlsplit(url)
         self._url = f"{url}/2015-03-31/functions/{FUNCTION}/invocations"
         self._path = urlsplit(self._url).path
         self._http = http.client.HTTPConnection(parts.hostname or "", parts.port)
+        self._expected = expected
         self._signer = SigV4Auth(Credentials("local", "local"), "lambda", "us-east-1")
 
     def call(self, event: bytes = b"{}") -> None:
@@ -81,5 +83,5 @@ class Caller:
         self._http.request("POST", self._path, event, dict(request.headers))
         answer = self._http.getresponse()
         body = answer.read()
-        if answer.status != http.client.OK or json.loads(body) != {"ok": True}:
+        if answer.status != http.client.OK or json.loads(body) != self._expected:
             raise SystemExit(f"bench: the echo function answered {answer.status}: {body[:200]!r}")

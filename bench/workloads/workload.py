@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from bench.session import Session
     from bench.sizes import Sizes
 
+    Measure = Callable[[str, Sizes], Iterator[tuple[str, Figures]]]
+    Step = Callable[[Session, Sizes], Iterator[tuple[str, Figures]]]
+
 __all__ = ["EVERYBODY", "LIMIT", "Column", "Workload"]
 
 LIMIT = "limit"
@@ -51,13 +54,15 @@ class Workload:
         limit: the least program that could do it; gives (case, figures).
         peers: who is measured, unless others are asked for.
         most_runs: rounds, where fewer than usual must do.
+        more_runs: rounds beside the usual ones: an interval of 95 % needs six.
     """
 
     name: str
     title: str
     columns: tuple[Column, ...]
-    measure: Callable[[str, Sizes], Iterator[tuple[str, Figures]]] | None = None
-    step: Callable[[Session, Sizes], Iterator[tuple[str, Figures]]] | None = None
+    measure: Measure | None = None
+    step: Step | None = None
     limit: Callable[[Sizes], Iterator[tuple[str, Figures]]] | None = None
     peers: tuple[str, ...] = EVERYBODY
     most_runs: int = 100
+    more_runs: int = 0
