@@ -2,6 +2,7 @@
 # make faults  ten fires of 10,000 jobs each: every part killed, stopped and cut off, and what came of it (15 minutes)
 # make test    install into .venv and check everything: style, types, arrows, tests against the built wheel
 # make bench   speed and economy, beside nine other systems, each in an environment of its own (25 minutes)
+# make model   what a backlog and a steady load come to on AWS, simulated (2 minutes)
 # make smoke-aws REGION=eu-west-1    deploy into your AWS account, try it, take it down; nobody has run it there yet
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PHOTOS ?=
 
-.PHONY: demo test faults bench lint smoke-aws clean
+.PHONY: demo test faults bench model lint smoke-aws clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/photos/demo.py $(if $(PHOTOS),--photos "$(PHOTOS)")
@@ -23,6 +24,10 @@ faults: $(VENV)/.test
 # BENCH="--only W2,W4 --peers sidelamb,sidekiq --quick": see `python -m bench --help`
 bench: $(VENV)/.test
 	$(BIN)/python -m bench $(BENCH)
+
+# MODEL="--memory-mb 1769": see `python -m bench.model --help`
+model: $(VENV)/.test
+	$(BIN)/python -m bench.model $(MODEL)
 
 # SMOKE="--parameter RedisUrl=rediss://… --keep": see `python -m infra.smoke_aws --help`
 smoke-aws: $(VENV)/.test

@@ -23,7 +23,7 @@ def machine() -> dict[str, Any]:
         "cpu": model,
         "cores": len(os.sched_getaffinity(0)),
         "memory_gb": round(int(memory.split()[1]) / 1024**2, 1),
-        "system": f"{_pretty_name()}, Linux {platform.release()}",
+        "system": f"{_pretty_name()}, Linux {platform.release().partition('-')[0]}",
         "python": platform.python_version(),
         "redis": _said("redis-server", "--version").partition("v=")[2].split(" ")[0],
         "commit": _said("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"),

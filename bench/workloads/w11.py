@@ -94,7 +94,12 @@ def pages(name: str, sizes: Sizes) -> Iterator[tuple[str, Figures]]:
         yield f"API, {entries:,} entries each", figures
 
 
-_RATE = (Column("rate", "drained/s"),)
-W11 = Workload("W11", "growth", _RATE, measure=depth, peers=(OURS,), more_runs=1)
-W11_POLLERS = Workload("W11", "growth", _RATE, measure=several, peers=(OURS,), more_runs=1)
-W11_API = Workload("W11", "growth", _RATE, measure=pages, peers=(OURS,), most_runs=1)
+_LOOKS = ("Queue.page, anywhere", "Stats.summary", "RetrySet.page, anywhere", "RetrySet.search, a step")
+_FIND = "RetrySet.find with its score"
+_COLUMNS = (
+    Column("rate", "drained/s"),
+    *(Column(f"{label}_ms", f"{label}, ms", ",.2f") for label in (*_LOOKS, _FIND)),
+)
+W11 = Workload("W11", "growth", _COLUMNS, measure=depth, peers=(OURS,), more_runs=1)
+W11_POLLERS = Workload("W11", "growth", _COLUMNS, measure=several, peers=(OURS,), more_runs=1)
+W11_API = Workload("W11", "growth", _COLUMNS, measure=pages, peers=(OURS,), most_runs=1)

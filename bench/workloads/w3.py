@@ -67,6 +67,9 @@ _COLUMNS = (
     Column("share", "% of the ideal time", ",.1f"),
     Column("mb", "peak MB, all processes", ",.0f"),
     Column("mb_each", "MB a waiting job", ",.2f", better="low"),
+    Column("poller_mb", "poller MB", ",.0f"),
+    Column("service_mb", "local service MB", ",.0f"),
+    Column("worker_mb", "worker MB", ",.0f"),
     Column("all_us", "CPU µs/job, all", ",.0f"),
 )
 W3 = Workload("W3", "jobs that wait for others", _COLUMNS, measure=short, peers=EVERYBODY)

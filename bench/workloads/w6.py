@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import tempfile
 import time
@@ -27,7 +28,7 @@ __all__ = ["W6", "W6_LATE"]
 
 ENTRY = b'{"retry":true,"queue":"default","class":"noop","args":[%d],"jid":"%024x","created_at":1795657426.137}'
 CHUNK = 10_000
-AHEAD_S, SPREAD_S = 1.5, 5.0
+AHEAD_S, SPREAD_S = 5.5, 5.0
 LIMIT_S = 120.0
 PASS_S = 600.0
 HOUR_S = 3600.0
@@ -36,9 +37,10 @@ HOUR_S = 3600.0
 def promote(name: str, sizes: Sizes) -> Iterator[tuple[str, Figures]]:
     """Let the scheduler make one pass over jobs that are due, alone and beside many that are not."""
     del name
-    from sidelamb_handlers.scheduler import Scheduler  # noqa: PLC0415 - reads the environment when it is imported
-
     with tempfile.TemporaryDirectory() as folder, RedisProcess(folder) as server:
+        os.environ["SIDELAMB_REDIS_URL"] = server.url
+        from sidelamb_handlers.scheduler import Scheduler  # noqa: PLC0415 - reads the environment
+
         scheduler = Scheduler(Link(server.url), Store())
         for case, not_due in (("alone", 0), (f"beside {sizes.not_due:,} not due", sizes.not_due)):
             server.db.flushdb()

@@ -10,7 +10,7 @@ STARTED = IO::Buffer.map(File.open("#{FOLDER}/started", "r+"))
 Sidekiq.configure_server do |config|
   config.redis = {url: ENV.fetch("REDIS_URL")}
   config.logger.level = ENV["BENCH_LOG"] ? Logger::INFO : Logger::WARN
-  config.options[:average_scheduled_poll_interval] = 1 if config.respond_to?(:options)
+  config.options[:poll_interval_average] = 2 # two processes: one look a second
 end
 Sidekiq.configure_client { |config| config.redis = {url: ENV.fetch("REDIS_URL"), size: 1} }
 
