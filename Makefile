@@ -21,9 +21,10 @@ test: $(VENV)/.test
 faults: $(VENV)/.test
 	$(BIN)/python -m tests.faults $(if $(JSON),--json "$(JSON)")
 
-# BENCH="--only W2,W4 --peers sidelamb,sidekiq --quick": see `python -m bench --help`
+# BENCH="--only W2,W4 --peers sidelamb,sidekiq --quick": see `python -m bench --help`; the page is made of what is
+# kept: make bench JSON=bench/results/latest.json && .venv/bin/python -m bench.page bench/results/latest.json
 bench: $(VENV)/.test
-	$(BIN)/python -m bench $(BENCH)
+	$(BIN)/python -m bench $(if $(JSON),--json "$(JSON)") $(BENCH)
 
 # MODEL="--memory-mb 1769": see `python -m bench.model --help`
 model: $(VENV)/.test

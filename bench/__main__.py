@@ -36,11 +36,9 @@ def main() -> int:
     run = Run(only, peers, sizes, runs)
     run.results.about = about
     began = time.monotonic()
-    failed = _run(run, began)
-    about["minutes"] = round((time.monotonic() - began) / 60, 1)
-    about["failed"] = failed
-    if options.json:
-        options.json.write_text(json.dumps(run.results.to_json()) + "\n")
+    failed = _run(run, began, options.json)
+    about |= {"minutes": round((time.monotonic() - began) / 60, 1), "failed": failed}
+    _save(run, options.json)
     _print(run)
     for line in failed:
         print(f"failed  {line}", file=sys.stderr)
@@ -75,17 +73,28 @@ def _prepared(peers: tuple[str, ...] | None) -> dict[str, dict[str, str]]:
     return {peer.name: prepare(peer) for peer in wanted}
 
 
-def _run(run: Run, began: float) -> list[str]:
+def _run(run: Run, began: float, file: Path | None) -> list[str]:
     """Take all steps; return those that failed. One that fails costs only its own figures."""
     steps, failed = run.steps(), []
+    seconds: dict[str, float] = {}
+    run.results.about["seconds"] = seconds
     for n, (label, step) in enumerate(steps):
         _bar(n, len(steps), label, began)
+        start = time.monotonic()
         try:
             step()
         except (Exception, SystemExit) as error:
             failed.append(f"{label}: {type(error).__name__}: {error}")
+        seconds[label] = round(seconds.get(label, 0.0) + time.monotonic() - start, 1)
+        _save(run, file)
     _bar(len(steps), len(steps), "done", began)
     return failed
+
+
+def _save(run: Run, file: Path | None) -> None:
+    """Write what there is: a run that is broken off leaves its figures."""
+    if file:
+        file.write_text(json.dumps(run.results.to_json()) + "\n")
 
 
 def _bar(done: int, whole: int, label: str, began: float) -> None:

@@ -27,7 +27,7 @@ HEAD = """\
 
 How fast Sidelamb is beside other job systems, how much it takes, and how near it comes to what is possible: all
 in one run on one machine, by turns (A B C A B C …), each system on a fresh Redis of its own. Each figure is the
-median of {runs} rounds, or a percentile over all their samples; "Sidelamb is" says how many times better (below
+median of its rounds, or a percentile over all their samples; "Sidelamb is" says how many times better (below
 1: worse). It was measured on a local Lambda service with AWS's own runtime client, not on AWS; for that there
 is a [model](model.md).
 
@@ -115,7 +115,7 @@ def markdown(results: Results) -> str:
         f"| {peer} | {', '.join(f'{name} {version}' for name, version in each.items())} |"
         for peer, each in about["versions"].items()
     )
-    head = HEAD.format(runs=about["runs"], command=about["command"], machine=rows, versions=versions)
+    head = HEAD.format(command=about["command"], machine=rows, versions=versions)
     drawn = set(plots(results))
     sections = [_section(results, name, drawn) for name in results.workloads]
     return head + _reached(verdicts(results)) + "\n" + "\n".join(sections) + _failed(about.get("failed", []))
@@ -144,7 +144,8 @@ def _section(results: Results, name: str, drawn: set[str]) -> str:
         if file in drawn:
             parts.append(f"![{title}](plots/{file})")
     for case in results.cases(name):
-        parts += [f"### {name}, {case}", _table(cells(results, w, case))]
+        rounds = len({s.round for s in results.samples if (s.workload, s.case) == (name, case)})
+        parts += [f"### {name}, {case} ({rounds} round{'s' * (rounds > 1)})", _table(cells(results, w, case))]
     return "\n\n".join(parts) + "\n"
 
 

@@ -41,7 +41,7 @@ class Peer:
         module: its app's, under bench/apps.
         packages: what pip installs.
         workers: the command of its workers; None: Sidelamb's own stack.
-        jobs: how many no-op jobs it drains in a run: about two seconds' worth.
+        jobs: how many no-op jobs it drains in a run: a second's worth, or two.
         own_processes: its command starts so many processes itself; else it is started so often.
         is_one: there is only one job at a time in a process.
         threads: jobs at once in a process, when they do nothing: what drains fastest.
@@ -79,13 +79,13 @@ class Peer:
 _EVERY = [
     Peer(OURS, "on_sidelamb", (), None, jobs=20_000, threads=1, has_later=True),
     Peer("sidekiq", "sidekiq", (), commands.sidekiq, jobs=20_000, own_processes=False, threads=10, has_later=True),
-    Peer("rq", "on_rq", ("rq", "hiredis"), commands.rq, jobs=300, is_one=True, threads=1),
+    Peer("rq", "on_rq", ("rq", "hiredis"), commands.rq, jobs=200, is_one=True, threads=1),
     Peer(
         "celery-threads",
         "on_celery",
         ("celery[redis]", "hiredis"),
         commands.celery("threads"),
-        4_000,
+        2_500,
         own_processes=False,
     ),
     Peer(
@@ -93,16 +93,16 @@ _EVERY = [
         "on_celery",
         ("celery[redis]", "hiredis"),
         commands.celery("prefork"),
-        4_000,
+        2_500,
         own_processes=False,
         threads=1,
     ),
-    Peer("dramatiq", "on_dramatiq", ("dramatiq[redis]", "hiredis"), commands.dramatiq, 10_000, has_later=True),
-    Peer("huey", "on_huey", ("huey", "redis", "hiredis"), commands.huey, 10_000, own_processes=False),
-    Peer("arq", "on_arq", ("arq", "uvloop"), commands.arq, 5_000, own_processes=False, has_later=True),
-    Peer("taskiq", "on_taskiq", ("taskiq", "taskiq-redis", "hiredis", "uvloop"), commands.taskiq, 10_000),
-    Peer("saq", "on_saq", ("saq[redis]", "hiredis", "uvloop", "typing_extensions"), commands.saq, 5_000),
-    Peer("streaq", "on_streaq", ("streaq", "uvloop"), commands.streaq, 4_000),
+    Peer("dramatiq", "on_dramatiq", ("dramatiq[redis]", "hiredis"), commands.dramatiq, 8_000, has_later=True),
+    Peer("huey", "on_huey", ("huey", "redis", "hiredis"), commands.huey, 8_000, own_processes=False),
+    Peer("arq", "on_arq", ("arq", "uvloop"), commands.arq, 3_000, own_processes=False, has_later=True),
+    Peer("taskiq", "on_taskiq", ("taskiq", "taskiq-redis", "hiredis", "uvloop"), commands.taskiq, 6_000),
+    Peer("saq", "on_saq", ("saq[redis]", "hiredis", "uvloop", "typing_extensions"), commands.saq, 4_000),
+    Peer("streaq", "on_streaq", ("streaq", "uvloop"), commands.streaq, 2_000),
 ]
 PEERS = {peer.name: peer for peer in _EVERY}
 

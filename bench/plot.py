@@ -14,6 +14,7 @@ __all__ = ["bars", "lines"]
 WIDTH, LABEL, VALUE = 760, 190, 120
 BAR, GAP, HEAD = 18, 8, 44
 HEIGHT, LEFT, BOTTOM, TOP = 320, 80, 44, 66
+TINY = 1e-9
 COLOURS = ("#2f81f7", "#e3742f", "#3fa45b", "#a371f7", "#c93c78")
 STYLE = """<style>
 text { font: 13px system-ui, sans-serif; fill: #1f2328; }
@@ -114,7 +115,7 @@ def _log_share(value: float, least: float, most: float) -> float:
 
 def _round(value: float) -> float:
     """Return the next number that reads well, at least `value`."""
-    if value <= 0:
+    if value < TINY:
         return 1.0
     tens = 10 ** math.floor(math.log10(value))
     return next(float(step * tens) for step in (1, 2, 2.5, 4, 5, 8, 10, 20) if step * tens >= value)

@@ -72,5 +72,5 @@ _COLUMNS = (
     Column("worker_mb", "worker MB", ",.0f"),
     Column("all_us", "CPU µs/job, all", ",.0f"),
 )
-W3 = Workload("W3", "jobs that wait for others", _COLUMNS, measure=short, peers=EVERYBODY)
+W3 = Workload("W3", "jobs that wait for others", _COLUMNS, measure=short, peers=EVERYBODY, most_runs=3)
 W3_LONG = Workload("W3", "jobs that wait for others", _COLUMNS, measure=long, peers=LONG_PEERS, most_runs=1)

@@ -50,5 +50,5 @@ W5 = Workload(
         Column("start_ms.p99", "p99", ",.2f"),
     ),
     measure=measure,
-    peers=("sidelamb", "sidekiq", "dramatiq", "huey", "taskiq"),
+    peers=("sidelamb", "sidekiq", "dramatiq"),
 )

@@ -41,4 +41,5 @@ W9 = Workload(
     ),
     measure=measure,
     peers=("sidelamb", "sidekiq", "dramatiq", "celery-threads"),
+    most_runs=3,
 )
