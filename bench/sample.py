@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ __all__ = ["Figures", "Results", "Sample"]
 
 Figures = dict[str, Any]
 """By name, a number; or a list of numbers, which are pooled over the rounds."""
+_PERCENTILE = re.compile(r"(.*)\.p(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +77,9 @@ class Results:
 
     def median(self, workload: str, case: str, peer: str, figure: str) -> float | None:
         """Return a figure's median over the rounds; `name.p99` is the percentile of a pooled one."""
-        name, _, share = figure.partition(".p")
-        if share:
-            values = self.pooled(workload, case, peer, name)
-            return percentile(values, float(share) / 100) if values else None
+        if asked := _PERCENTILE.fullmatch(figure):
+            values = self.pooled(workload, case, peer, asked[1])
+            return percentile(values, int(asked[2]) / 100) if values else None
         values = self.rounds(workload, case, peer, figure)
         return statistics.median(values) if values else None
 

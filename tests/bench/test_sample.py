@@ -21,6 +21,11 @@ def test_a_percentile_is_taken_over_the_samples_of_all_rounds():
     assert results().median("W4", "idle", "sidelamb", "start_ms.p50") == 200
 
 
+def test_a_name_may_look_a_little_like_a_percentile():
+    found = Results({}, [Sample("W11", "API", "sidelamb", 0, {"Queue.page, anywhere_ms": 2.5})])
+    assert found.median("W11", "API", "sidelamb", "Queue.page, anywhere_ms") == 2.5
+
+
 def test_what_was_not_measured_has_no_median():
     assert results().median("W2", "20,000", "rq", "rate") is None
     assert results().median("W4", "idle", "rq", "start_ms.p50") is None
