@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["TARGETS", "Target", "Verdict", "verdicts"]
 
 PYTHON = tuple(name for name in PEERS if name not in {OURS, "sidekiq"})
+ENOUGH = 6
+"""Rounds of which the extremes hold the median with 95 %."""
 W3_CASES = ("100 ms, 50 at once", "1 s, 320 at once")
 
 
@@ -128,6 +130,11 @@ def _paired(results: Results, workload: str, case: str, base: str) -> list[float
     return found or None
 
 
+def _interval(found: list[float] | None) -> tuple[float, float] | None:
+    """Return the 95 % interval, if there are rounds enough for one."""
+    return interval(found) if found is not None and len(found) >= ENOUGH else None
+
+
 def _deepest(results: Results) -> list[float] | None:
     cases = [case for case in results.cases("W11") if case.endswith(" queued")]
     return _paired(results, "W11", cases[-1], cases[0]) if len(cases) > 1 else None
@@ -143,8 +150,7 @@ def _flat(words: str, paired: Callable[[Results], list[float] | None]) -> Target
         return None if found is None else statistics.median(found)
 
     def spread(results: Results) -> tuple[float, float] | None:
-        found = paired(results)
-        return None if found is None else interval(found)
+        return _interval(paired(results))
 
     return Target("W11", words, value, 0.95, spread=spread)
 
@@ -204,7 +210,7 @@ TARGETS: tuple[Target, ...] = (
         "promoted beside many not due, over alone",
         lambda results: None if (found := _beside(results)) is None else statistics.median(found),
         0.95,
-        spread=lambda results: None if (found := _beside(results)) is None else interval(found),
+        spread=lambda results: _interval(_beside(results)),
     ),
     Target("W6", "lateness p99, ms", _plain("W6", "lateness", "late_ms.p99"), 1_200, least=False, form=",.0f"),
     Target("W6", "lateness mean, ms", _plain("W6", "lateness", "mean_ms"), 600, least=False, form=",.0f"),

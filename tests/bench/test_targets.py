@@ -41,5 +41,14 @@ def test_growth_is_judged_by_ratios_of_the_same_round_with_their_interval():
     assert [round(each, 2) for each in (verdict.value, *verdict.spread)] == [0.98, 0.98, 0.98]
 
 
+def test_too_few_rounds_give_no_interval():
+    found = Results()
+    for n in range(5):
+        found.add(Sample("W11", "10,000 queued", "sidelamb", n, {"rate": 100.0}))
+        found.add(Sample("W11", "100,000 queued", "sidelamb", n, {"rate": 90.0}))
+    (verdict,) = verdicts(found)
+    assert (verdict.met, verdict.spread) == (False, None)
+
+
 def test_every_target_names_a_workload_and_a_number():
     assert all(target.workload in {f"W{n}" for n in range(1, 12)} and target.want > 0 for target in TARGETS)
