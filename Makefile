@@ -1,6 +1,8 @@
 # make demo    install into .venv and watch real jobs run, from app to Redis to Lambda and back
 # make faults  ten fires of 10,000 jobs each: every part killed, stopped and cut off, and what came of it (15 minutes)
 # make test    install into .venv and check everything: style, types, arrows, tests against the built wheel
+# make bench   speed and economy, beside nine other systems, each in an environment of its own (25 minutes)
+# make model   what a backlog and a steady load come to on AWS, simulated (2 minutes)
 # make smoke-aws REGION=eu-west-1    deploy into your AWS account, try it, take it down; nobody has run it there yet
 
 PYTHON ?= python3
@@ -8,7 +10,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PHOTOS ?=
 
-.PHONY: demo test faults lint smoke-aws clean
+.PHONY: demo test faults bench model lint smoke-aws clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/photos/demo.py $(if $(PHOTOS),--photos "$(PHOTOS)")
@@ -18,6 +20,15 @@ test: $(VENV)/.test
 
 faults: $(VENV)/.test
 	$(BIN)/python -m tests.faults $(if $(JSON),--json "$(JSON)")
+
+# BENCH="--only W2,W4 --peers sidelamb,sidekiq --quick": see `python -m bench --help`; the page is made of what is
+# kept: make bench JSON=bench/results/latest.json && .venv/bin/python -m bench.page bench/results/latest.json
+bench: $(VENV)/.test
+	$(BIN)/python -m bench $(if $(JSON),--json "$(JSON)") $(BENCH)
+
+# MODEL="--memory-mb 1769": see `python -m bench.model --help`
+model: $(VENV)/.test
+	$(BIN)/python -m bench.model $(MODEL)
 
 # SMOKE="--parameter RedisUrl=rediss://… --keep": see `python -m infra.smoke_aws --help`
 smoke-aws: $(VENV)/.test

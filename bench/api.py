@@ -12,6 +12,7 @@ import resource
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,6 +63,39 @@ def timed(what: Callable[[], object], times: int) -> tuple[float, float]:
     return taken[times // 2], taken[int(times * 0.99)]
 
 
+def looks(client: Client, pages: int) -> list[tuple[str, Callable[[], object]]]:
+    """Return what is timed, by name.
+
+    Args:
+        client: of the Redis that `fill` has filled.
+        pages: how many there are of each.
+    """
+    queue, stats, leases = Queue("default", client), Stats(client), Leases(client)
+    rows: list[tuple[str, Callable[[], object]]] = [
+        ("Queue.page, anywhere", lambda: queue.page(random.randrange(pages))),
+        ("Queue.size and latency", lambda: (queue.size(), queue.latency())),
+        ("Stats.summary", stats.summary),
+        ("Stats.queues", stats.queues),
+        ("Leases.page", leases.page),
+    ]
+    for one in (ScheduledSet(client), RetrySet(client), DeadSet(client)):
+        name = type(one).__name__
+        rows += [
+            (f"{name}.page, anywhere", partial(_page, one, pages)),
+            (f"{name}.search, a step", partial(_search, one)),
+            (f"{name}.find with its score", partial(one.find, f"{5:024x}", 5.0)),
+        ]
+    return rows
+
+
+def _page(one: ScheduledSet | RetrySet | DeadSet, pages: int) -> object:
+    return one.page(random.randrange(pages))
+
+
+def _search(one: ScheduledSet | RetrySet | DeadSet) -> object:
+    return one.search("no such job", random.getrandbits(20))
+
+
 def main() -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n", maxsplit=1)[0])
@@ -72,23 +106,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, RedisServer(Path(folder)) as server:
         with redis.Redis.from_url(server.url) as db:
             fill(db, options.entries)
-        client = Client(server.url)
-        queue, stats, leases = Queue("default", client), Stats(client), Leases(client)
-        sets = [ScheduledSet(client), RetrySet(client), DeadSet(client)]
-        rows: list[tuple[str, Callable[[], object]]] = [
-            ("Queue.page, anywhere", lambda: queue.page(random.randrange(pages))),
-            ("Queue.size and latency", lambda: (queue.size(), queue.latency())),
-            ("Stats.summary", stats.summary),
-            ("Stats.queues", stats.queues),
-            ("Leases.page", leases.page),
-        ]
-        for one in sets:
-            name = type(one).__name__
-            rows += [
-                (f"{name}.page, anywhere", lambda one=one: one.page(random.randrange(pages))),
-                (f"{name}.search, a step", lambda one=one: one.search("no such job", random.getrandbits(20))),
-                (f"{name}.find with its score", lambda one=one: one.find(f"{5:024x}", 5.0)),
-            ]
+        rows = looks(Client(server.url), pages)
         for _, what in rows:
             what()
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

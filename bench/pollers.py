@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import redis
-from whole import APP, wait
 
 from sidelamb import Client
 from sidelamb_local.poller_child import environment_of
@@ -27,8 +26,9 @@ from sidelamb_local.redis_server import RedisServer
 from sidelamb_local.stack import Stack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+APP = Path(__file__).parent / "app"
 COUNTS = (1, 4, 16)
 SETTINGS = """
 scheduler = "{scheduler}"
@@ -38,6 +38,15 @@ queues = [{queues}]
 in_flight = 2
 timeout = 30
 """
+
+
+def wait(what: Callable[[], bool], within_s: float) -> None:
+    """Wait until `what` is true."""
+    until = time.monotonic() + within_s
+    while not what():
+        if time.monotonic() > until:
+            raise SystemExit("gave up waiting")
+        time.sleep(0.005)
 
 
 class Crowd:
