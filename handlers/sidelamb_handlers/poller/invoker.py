@@ -1,4 +1,4 @@
-"""Lambda's Invoke API over HTTP: signed by botocore, sent by aiohttp, each request once.
+"""Lambda's Invoke API over HTTP: signed, and sent by aiohttp, each request once.
 
 boto3 would block a thread for each invocation and send again what may already run. Here thousands of
 invocations in flight are just sockets. Credentials, region and endpoint are found as boto3 finds them, and
@@ -8,19 +8,20 @@ refreshed on a thread, so that the loop never waits for them.
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import socket
+import time
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import aiohttp
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
 from botocore.exceptions import BotoCoreError, NoRegionError
 from botocore.session import Session
 
 from sidelamb.errors import ConfigError
 from sidelamb_handlers.poller.reply import Reply, lost, read_reply
+from sidelamb_handlers.poller.signer import Signer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,8 +52,10 @@ class HttpInvoker:
 
     def __init__(self, endpoint: str, region: str, credentials: Callable[[], Any]) -> None:
         self._endpoint = endpoint.rstrip("/")
+        self._path = urlsplit(endpoint).path.rstrip("/")
         self._credentials = credentials
-        self._signer = SigV4Auth(credentials(), "lambda", region)
+        self._keys = credentials()
+        self._signer = Signer(endpoint, region)
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60, socket_factory=_keepalive_socket)
         self._http = aiohttp.ClientSession(
             connector=connector, auto_decompress=False, timeout=aiohttp.ClientTimeout(total=None)
@@ -71,14 +74,12 @@ class HttpInvoker:
 
     async def invoke(self, function: str, event: bytes, *, timeout: float) -> Reply:
         """Invoke `function` with `event`; never raises, never sends twice."""
-        url = f"{self._endpoint}/2015-03-31/functions/{quote(function, safe='')}/invocations"
-        request = AWSRequest("POST", url, {"Content-Type": "application/json"}, event)
-        self._signer.add_auth(request)
+        path = f"/2015-03-31/functions/{quote(function, safe='')}/invocations"
+        headers = self._signer.headers(self._path + path, event, self._keys, time.time())
         limits = aiohttp.ClientTimeout(total=timeout, connect=CONNECT_S)
+        url = _as_signed(self._endpoint + path)
         try:
-            async with self._http.post(
-                _as_signed(url), data=event, headers=dict(request.headers), timeout=limits
-            ) as answer:
+            async with self._http.post(url, data=event, headers=headers, timeout=limits) as answer:
                 return read_reply(answer.status, answer.headers, await answer.read())
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return lost(error)
@@ -92,11 +93,12 @@ class HttpInvoker:
         while True:
             await asyncio.sleep(CREDENTIALS_EVERY_S)
             try:
-                self._signer.credentials = await asyncio.to_thread(self._credentials)
+                self._keys = await asyncio.to_thread(self._credentials)
             except BotoCoreError:
                 continue  # the old ones are good for some minutes more, and the next try comes in one
 
 
+@functools.lru_cache(256)
 def _as_signed(url: str) -> Any:
     from yarl import URL  # noqa: PLC0415 - aiohttp's own, and loaded with it
 

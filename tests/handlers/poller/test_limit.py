@@ -37,6 +37,17 @@ def test_it_never_falls_below_one():
     assert limit.value == 1
 
 
+def test_a_large_number_grows_by_its_share_and_is_back_within_a_dozen_rounds():
+    limit = Limit(1_000)
+    limit.throttled(0.0, 1_000)
+    rounds = 0
+    while limit.value < 1_000:
+        for _ in range(limit.value):
+            limit.answered()
+        rounds += 1
+    assert rounds == 12
+
+
 def test_a_round_of_answers_adds_one_up_to_the_capsules_number():
     limit = Limit(10)
     limit.throttled(0.0, 10)
