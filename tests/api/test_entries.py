@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from sidelamb.api import DeadSet, RetrySet, ScheduledSet
+from sidelamb.api import DeadSet, Place, RetrySet, ScheduledSet
 from sidelamb.errors import BadOption, Malformed, RedisRefused
 from tests.api.conftest import NOW, payload
 
@@ -39,6 +39,57 @@ def test_entries_of_one_time_are_all_shown(client, db, named):
     db.zadd(client.store.keys(named), {payload(f"j{n}"): NOW for n in range(1_050)})
     shown = [e.jid for e in SETS[named](client)]
     assert len(shown) == len(set(shown)) == 1_050
+
+
+@pytest.mark.parametrize("apart_s", [0, 1], ids=["one time for all", "each its own time"])
+@pytest.mark.parametrize("verb", ["delete", "retry"])
+def test_all_are_shown_though_each_leaves_when_it_was_shown(client, db, named, apart_s, verb):
+    raws = {payload(f"j{n}"): NOW + apart_s * n for n in range(1_050)}
+    db.zadd(client.store.keys(named), raws)
+    entries = SETS[named](client)
+    assert sum(getattr(entries, verb)(entry) for entry in entries) == 1_050
+    assert entries.size() == 0
+
+
+def test_what_is_there_all_the_while_is_shown_once_though_others_come_and_go(client, db, named):
+    key = client.store.keys(named)
+    db.zadd(key, {payload(f"j{n}"): NOW + n // 300 for n in range(1_200)})
+    shown = []
+    for n, entry in enumerate(SETS[named](client)):
+        shown.append(entry.jid)
+        if n % 7 == 0:
+            db.zrem(key, entry.raw, *(payload(f"j{n}") for n in range(1_190, 1_200)))
+            db.zadd(key, {payload(f"late{n}"): NOW - 1, payload(f"a{n}"): entry.score})
+    assert len(shown) == len(set(shown))
+    assert set(shown) >= {f"j{n}" for n in range(1_190)}
+
+
+def test_large_entries_come_a_few_at_a_time(client, db, named):
+    db.zadd(client.store.keys(named), {payload(f"j{n:02}", args=["x" * 500_000]): NOW for n in range(40)})
+    entries, place = SETS[named](client).step(size=1_000)
+    assert len(entries) < 20
+    assert place == Place(NOW, entries[-1].raw)
+    assert [e.jid for e in SETS[named](client)] == [f"j{n:02}" for n in range(40)]
+    assert SETS[named](client).delete_all() == (40, 0)
+
+
+def test_of_many_entries_of_one_time_the_wanted_one_is_found_step_by_step(client, db, named, monkeypatch):
+    db.zadd(client.store.keys(named), {payload(f"j{n}"): NOW for n in range(2_500)})
+    db.zadd(client.store.keys(named), {payload("other"): NOW + 1})
+    most, run = 0, client.link.run
+
+    def counting(call):
+        nonlocal most
+        reply = run(call)
+        most = max(most, len(reply))
+        return reply
+
+    monkeypatch.setattr(client.link, "run", counting)
+    entries = SETS[named](client)
+    assert entries.find("j2499", NOW).jid == "j2499"
+    assert entries.find("nobody", NOW) is None
+    assert entries.find("other", NOW) is None
+    assert most <= 2 * 1_000
 
 
 def test_pages_go_either_way(client, db, named):
@@ -155,6 +206,22 @@ def test_only_those_that_match_are_moved(client, db, named):
     db.zadd(key, {payload(f"t{n}", error_class="Timeout"): NOW - 5_000 + 3 * n for n in range(1_500)})
     assert SETS[named](client).delete_all("timeout") == (1_500, 0)
     assert SETS[named](client).size() == 2_500
+
+
+@pytest.mark.parametrize("name", ["schedule", "retry"])
+@pytest.mark.parametrize("after_s", [-9_999.0, -1_250.5, -1_250.0, 9_999.0])
+def test_all_are_rescheduled_with_progress_wherever_in_the_set_that_is(client, db, name, after_s):
+    fill(client, db, name, 2_500)
+    db.zadd(client.store.keys(name), {payload(f"t{n}", error_class="Timeout"): NOW - n for n in range(0, 2_500, 5)})
+    seen: list[int] = []
+    entries = SETS[name](client)
+    moved, skipped = entries.reschedule_all(NOW + after_s, "timeout", progress=seen.append)
+    assert (moved, skipped) == (500 - (after_s == -1_250), 0)
+    assert {e.jid for e in entries if e.score == NOW + after_s} >= {f"t{n}" for n in range(0, 2_500, 5)}
+    assert entries.size() == 3_000
+    assert seen == sorted(seen)
+    with pytest.raises(BadOption):
+        entries.reschedule_all(float("nan"))
 
 
 def test_what_comes_in_meanwhile_stays(client, db):

@@ -185,5 +185,6 @@ CASES: dict[str, Callable[[Link], Call[Any]]] = {
     "shift": _shift,
     "signal": _after(lambda link: link.command("SADD", "processes", "me"), API.signal("me", "TSTP")),
     "state": lambda _: STATES.read("j1"),
+    "walk": _after(lambda link: _sets(link, "retry"), API.walk(b"retry", NOW - 1, b"", 10)),
     "unqueue": _after(_lone_queue, API.unqueue(b"queue:a", [job(1)])),
 }

@@ -17,6 +17,9 @@ __all__ = ["Calls", "Shift"]
 SIGNAL_S = 60
 """A signal that nobody reads is forgotten after so many seconds, as Sidekiq's are."""
 
+WALK_BYTES = 4 * 1024 * 1024
+"""Payload bytes after which a step of a walk through a set is enough, about."""
+
 
 class Shift(NamedTuple):
     """Where one entry of a set goes: to a queue, to `dead`, to another time, or away."""
@@ -49,6 +52,10 @@ class Calls:
             keys.append(key if isinstance(key, bytes) else str(key).encode())
             args += [name, len(rest), *rest]
         return Call("read", keys, args, list)
+
+    def walk(self, source: bytes, score: float, raw: bytes, most: int) -> Call[list[bytes]]:
+        """Read entries of a set with their scores, on from behind an entry; fewer than `most` if they are large."""
+        return Call("walk", [source], [score, raw, most, WALK_BYTES], list)
 
     def shift(self, source: bytes, now: float, shifts: Sequence[Shift]) -> Call[list[int]]:
         """Move entries of a set; reads for each whether it was there."""

@@ -54,10 +54,10 @@ class Entry(JobRecord):
 
 
 class Place(NamedTuple):
-    """Where a walk through a set stands: after so many entries of this score."""
+    """Where a walk through a set stands: behind this entry, whether it is still there or not."""
 
     score: float
-    seen: int
+    raw: bytes
 
 
 class Found(NamedTuple):
@@ -102,16 +102,14 @@ class _Entries(View):
         return _entries(flat)
 
     def _step(self, place: Place | None = None, size: int = PAGE) -> Steps[tuple[list[Entry], Place | None]]:
-        """Return the entries after a place, the lowest time first, and the place after them (None: the end)."""
-        low, seen = (place.score, place.seen) if place else (-math.inf, 0)
-        command = (self._key, "ZRANGE", low, "+inf", "BYSCORE", "LIMIT", seen, size, "WITHSCORES")
-        (flat,) = yield self._calls.read(command)
-        entries = _entries(flat)
-        if not entries:
-            return [], None
-        last = entries[-1].score
-        of_last = sum(e.score == last for e in entries)
-        return entries, Place(last, of_last + (seen if place and last == low else 0))
+        """Return the entries behind a place, the lowest time first, and the place behind them (None: the end).
+
+        Fewer than `size` if they are large. Entries that are there all the while are met once, whatever comes
+        and goes between two steps.
+        """
+        score, raw = place or (-math.inf, b"")
+        entries = _entries((yield self._calls.walk(self._key, score, raw, size)))
+        return entries, Place(entries[-1].score, entries[-1].raw) if entries else None
 
     def _scan(self, text: str = "", cursor: int = 0) -> Steps[Found]:
         """Read about 1,000 entries on from `cursor` and return those that contain `text` (see `matches`).
@@ -126,8 +124,7 @@ class _Entries(View):
     def _find(self, jid: str, score: float | None = None) -> Steps[Entry | None]:
         """Return the entry of a job, or None. With its `score` at once; without, step by step."""
         if score is not None:
-            (flat,) = yield self._calls.read((self._key, "ZRANGE", score, score, "BYSCORE", "WITHSCORES"))
-            return next((e for e in _entries(flat) if e.jid == jid), None)
+            return (yield from self._find_at(jid, score))
         cursor, wanted = 0, jid.encode()
         while True:
             ((after, flat),) = yield self._calls.read((self._key, "ZSCAN", cursor, "COUNT", SCAN_STEP))
@@ -137,6 +134,15 @@ class _Entries(View):
             cursor = int(after)
             if cursor == 0:
                 return None
+
+    def _find_at(self, jid: str, score: float) -> Steps[Entry | None]:
+        place: Place | None = Place(score, b"")
+        while place and place.score == score:
+            entries, place = yield from self._step(place, SCAN_STEP)
+            for entry in entries:
+                if entry.jid == jid and entry.score == score:
+                    return entry
+        return None
 
     # --- moving one ----------------------------------------------------------------------------------------
 
@@ -172,31 +178,28 @@ class _Entries(View):
         return (yield from self._all(lambda entry: Shift(entry.raw), text, progress))
 
     def _all(
-        self, make: Callable[[Entry], Shift], text: str, progress: Callable[[int], None] | None
+        self,
+        make: Callable[[Entry], Shift],
+        text: str,
+        progress: Callable[[int], None] | None,
+        at: float | None = None,
     ) -> Steps[Bulk]:
+        """Move all that `make` moves; with `at`, to that time, and what is met there is not looked at again."""
         began = self._now()
         left = yield from self._size()
         place: Place | None = None
         looked = moved = skipped = 0
         while looked < left:
-            entries, after = yield from self._step(place, min(1_000, left - looked))
-            if after is None:
+            entries, place = yield from self._step(place, min(1_000, left - looked))
+            if place is None:
                 break
-            looked += len(entries)
-            shifts: list[Shift] = []
-            stay = 0
-            for entry in entries:
-                shift = self._made(make, entry, text, began)
-                if isinstance(shift, Shift):
-                    shifts.append(shift)
-                else:
-                    skipped += shift
-                    stay += entry.score == after.score
-            for part in _parts(shifts):
+            entries = [entry for entry in entries if entry.score != at]
+            made = [self._made(make, entry, text, began) for entry in entries]
+            for part in _parts([shift for shift in made if isinstance(shift, Shift)]):
                 there: list[int] = yield self._calls.shift(self._key, self._now(), part)
                 moved += sum(there)
-            before = place.seen if place and place.score == after.score else 0
-            place = Place(after.score, before + stay)
+            skipped += sum(one for one in made if isinstance(one, int))
+            looked += len(entries)
             if progress:
                 progress(looked)
         return Bulk(moved, skipped)
@@ -254,7 +257,7 @@ class _Entries(View):
                 return
 
     def __iter__(self) -> Iterator[Entry]:
-        """Go through all entries, the lowest time first, 100 at a time."""
+        """Go through all entries, the lowest time first, 100 at a time; they may be moved or deleted meanwhile."""
         place: Place | None = None
         while True:
             entries, place = run(self._client, self._step(place))
@@ -290,6 +293,17 @@ class _Timed(_Entries):
         moved: list[int] = yield self._calls.shift(self._key, self._now(), [Shift(entry.raw, at=at)])
         return bool(moved[0])
 
+    def _reschedule_all(
+        self, when: float | dt.datetime, text: str = "", progress: Callable[[int], None] | None = None
+    ) -> Steps[Bulk]:
+        """Have all entries, or all that contain `text`, run at another time; otherwise as `retry_all`.
+
+        Raises:
+            BadOption: `when` is no time.
+        """
+        at = epoch_seconds(when, "reschedule_all")
+        return (yield from self._all(lambda entry: Shift(entry.raw, at=at), text, progress, at))
+
     def _kill(self, entry: Entry) -> Steps[bool]:
         """Send an entry to `dead` as it is, without its hooks; say whether it was still there."""
         moved: list[int] = yield self._calls.shift(self._key, self._now(), [Shift(entry.raw, dead=True)])
@@ -300,6 +314,7 @@ class _Timed(_Entries):
         return (yield from self._all(lambda entry: Shift(entry.raw, dead=True), text, progress))
 
     reschedule, areschedule = blocking(_reschedule), awaiting(_reschedule)
+    reschedule_all, areschedule_all = blocking(_reschedule_all), awaiting(_reschedule_all)
     kill, akill = blocking(_kill), awaiting(_kill)
     kill_all, akill_all = blocking(_kill_all), awaiting(_kill_all)
 
