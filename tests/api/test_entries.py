@@ -212,7 +212,9 @@ def test_only_those_that_match_are_moved(client, db, named):
 @pytest.mark.parametrize("after_s", [-9_999.0, -1_250.5, -1_250.0, 9_999.0])
 def test_all_are_rescheduled_with_progress_wherever_in_the_set_that_is(client, db, name, after_s):
     fill(client, db, name, 2_500)
-    db.zadd(client.store.keys(name), {payload(f"t{n}", error_class="Timeout"): NOW - n for n in range(0, 2_500, 5)})
+    db.zadd(
+        client.store.keys(name), {payload(f"t{n}", error_class="Timeout"): NOW - n for n in range(0, 2_500, 5)}
+    )
     seen: list[int] = []
     entries = SETS[name](client)
     moved, skipped = entries.reschedule_all(NOW + after_s, "timeout", progress=seen.append)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from sidelamb.api import Queue
+from sidelamb.api import Queue, Stats
 from sidelamb.errors import BadOption
 from tests.api.conftest import NOW, payload
 
@@ -57,6 +59,40 @@ def test_what_waits_all_the_while_is_shown_once_though_jobs_come_and_go(client, 
     assert set(shown) >= {f"j{n}" for n in range(40, 1_000)}
 
 
+def test_all_are_shown_though_each_is_deleted_when_it_was_shown(client, db):
+    fill(client, db, 1_050)
+    queue = Queue("mail", client)
+    assert sum(queue.delete(record) for record in queue) == 1_050
+    assert queue.size() == 0
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_what_waits_all_the_while_is_shown_once_though_jobs_are_deleted_run_and_returned(client, db, every):
+    fill(client, db, 2_000)
+    queue, key, shown = Queue("mail", client), client.store.keys.queue("mail"), []
+    for n, record in enumerate(queue):
+        shown.append(record.jid)
+        if n % every == 0:
+            queue.delete(record)
+        if n % 250 == 0 and n < 1_000:
+            db.rpush(key, *(db.rpop(key) for _ in range(150)))
+            db.rpush(key, *(payload(f"returned{n}-{i}") for i in range(150)))
+            db.lpush(key, *(payload(f"new{n}-{i}") for i in range(150)))
+    assert len(shown) == len(set(shown))
+    assert set(shown) >= {f"j{n}" for n in range(2_000)}
+
+
+def test_many_that_run_at_once_do_not_show_others_twice(client, db):
+    fill(client, db, 3_000)
+    key, shown = client.store.keys.queue("mail"), []
+    for n, record in enumerate(Queue("mail", client)):
+        shown.append(record.jid)
+        if n % 100 == 50:
+            db.rpop(key, 150)
+    assert shown == [f"j{n}" for n in range(2_999, 2_999 - len(shown), -1)]
+    assert {json.loads(raw)["jid"] for raw in db.lrange(key, 0, -1)} <= set(shown)
+
+
 def test_one_job_is_found_and_deleted_and_the_second_who_tries_is_told(client, db):
     fill(client, db, 3_000)
     queue = Queue("mail", client)
@@ -74,8 +110,20 @@ def test_jobs_under_suspicion_belong_to_their_queue(client, db):
     assert queue.size() == 1
     found = queue.find("s")
     assert found is not None
+    assert [r.raw for r in queue] == [r.raw for r in queue.page()] == [found.raw]
     assert queue.delete(found)
     assert queue.size() == 0
+
+
+def test_those_under_suspicion_run_next_and_so_stand_last_and_are_the_oldest(client, db):
+    fill(client, db, 130)
+    db.lpush(client.store.keys.alone("mail"), *(payload(f"s{n}", enqueued_at=NOW - 500 - n) for n in range(40)))
+    queue, jids = Queue("mail", client), [f"j{n}" for n in reversed(range(130))]
+    assert [r.jid for r in queue] == [*jids, *(f"s{n}" for n in reversed(range(40)))]
+    assert [r.jid for n in range(5) for r in queue.page(n, 50)] == [r.jid for r in queue]
+    assert queue.latency() == 500
+    db.sadd(client.store.keys.queues, "mail")
+    assert [(q.size, q.latency_s) for q in Stats(client).queues()] == [(170, 500)]
 
 
 def test_clear_deletes_everything_and_its_name_until_the_next_push(client, db):

@@ -50,14 +50,24 @@ class Queue(View):
 
     def _latency(self) -> Steps[float]:
         """Return seconds since the job that is next to run was enqueued; 0 for an empty queue."""
-        (raw,) = yield self._calls.read((self._list, "LINDEX", -1))
+        waiting, alone = yield self._calls.read((self._list, "LINDEX", -1), (self._alone, "LINDEX", -1))
+        raw = alone or waiting
         since = epoch_s(JobRecord(raw).payload.get("enqueued_at")) if raw else None
         return max(0.0, self._now() - since) if since is not None else 0.0
 
     def _page(self, number: int = 0, size: int = PAGE) -> Steps[list[JobRecord]]:
-        """Return one page of jobs, newest first; page 0 is the first. Empty: there are no more."""
+        """Return one page of jobs, newest first; page 0 is the first. Empty: there are no more.
+
+        Jobs under suspicion run before all others, and so stand last.
+        """
         first = number * size
-        (raws,) = yield self._calls.read((self._list, "LRANGE", first, first + size - 1))
+        waiting, raws = yield self._calls.read(
+            (self._list, "LLEN"), (self._list, "LRANGE", first, first + size - 1)
+        )
+        if len(raws) < size:
+            start, more = max(0, first - int(waiting)), size - len(raws)
+            (alone,) = yield self._calls.read((self._alone, "LRANGE", start, start + more - 1))
+            raws += alone
         return [JobRecord(raw, self.name) for raw in raws]
 
     def _find(self, jid: str) -> Steps[JobRecord | None]:
@@ -113,47 +123,70 @@ class Queue(View):
     is_paused, ais_paused = blocking(_is_paused), awaiting(_is_paused)
 
     def __iter__(self) -> Iterator[JobRecord]:
-        """Go through what waits, newest first, 100 jobs at a time.
+        """Go through what waits, newest first, 100 jobs at a time; they may be deleted meanwhile.
 
-        A queue moves while one looks: a job that runs meanwhile may be shown or not, none is shown twice unless
-        more than a page of new ones comes in between two pages, and one that waits all the while is shown.
+        A queue moves while one looks: a job that runs or comes meanwhile may be shown or not, and one that waits all
+        the while is shown once.
         """
-        walk = _Walk(self)
-        while records := run(self._client, walk.step()):
-            yield from records
+        for key in (self._list, self._alone):
+            walk = _Walk(self, key)
+            while records := run(self._client, walk.step()):
+                yield from records
 
     async def __aiter__(self) -> AsyncIterator[JobRecord]:
         """Go through what waits, as the blocking form does."""
-        walk = _Walk(self)
-        while records := await arun(self._client, walk.step()):
-            for record in records:
-                yield record
+        for key in (self._list, self._alone):
+            walk = _Walk(self, key)
+            while records := await arun(self._client, walk.step()):
+                for record in records:
+                    yield record
 
     def __repr__(self) -> str:
         return f"<Queue {self.name}>"
 
 
 class _Walk:
-    """A place in a queue that moves: jobs enter at the left, and leave mostly at the right.
+    """A place in a list that moves: jobs enter at the left, run from the right, and are deleted anywhere.
 
-    Each page begins with the last job that was shown: how far it and those before it have moved says how many
-    came in. (The last one may have run meanwhile.)
+    The place is kept as the next job, and how far from the right end it stood: that changes only when jobs run or
+    come back from a lease. What is read begins there, so mostly with that job; else it is searched for. If it
+    is gone, so is about all that stood right of it.
     """
 
-    def __init__(self, queue: Queue) -> None:
-        self._queue = queue
-        self._at = 0
-        self._shown: set[bytes] = set()
+    def __init__(self, queue: Queue, key: bytes) -> None:
+        self._queue, self._key = queue, key
+        self._left: int | None = None
+        """How many jobs stand from the next one to the right end; None at the beginning."""
+        self._next: bytes | None = None
+        self._shown: frozenset[bytes] = frozenset()
 
     def step(self) -> Steps[list[JobRecord]]:
         """Return the next page; empty at the end."""
-        queue = self._queue
-        while True:
-            first = max(0, self._at - 1)
-            (raws,) = yield queue._calls.read((queue._list, "LRANGE", first, first + PAGE))  # noqa: SLF001
-            known = max((n + 1 for n, raw in enumerate(raws) if raw in self._shown), default=0)
-            fresh = raws[known:]
-            self._at = first + known + len(fresh)
-            self._shown = set(fresh) or self._shown
-            if fresh or len(raws) <= PAGE:
-                return [JobRecord(raw, queue.name) for raw in fresh]
+        while self._left is None or self._left > 0:
+            first = 0 if self._left is None else -self._left
+            fresh = yield from self._read(first)
+            if fresh:
+                return [JobRecord(raw, self._queue.name) for raw in fresh]
+        return []
+
+    def _read(self, first: int) -> Steps[list[bytes]]:
+        """Return the next page on from index `first`, and remember where it ended."""
+        calls, key = self._queue._calls, self._key  # noqa: SLF001
+        last = first + 2 * PAGE - 1
+        command = (key, "LRANGE", first, last if first == 0 or last < 0 else -1)
+        length, raws = yield calls.read((key, "LLEN"), command)
+        at = max(0, length + first) if first < 0 else 0
+        if self._next is not None and self._next not in raws:
+            (found,) = yield calls.read((key, "LPOS", self._next))
+            if found is not None:
+                length, raws = yield calls.read((key, "LLEN"), (key, "LRANGE", found, found + 2 * PAGE - 1))
+                at = found
+        if self._next in raws:
+            skip = raws.index(self._next)
+        else:
+            skip = max((n + 1 for n, raw in enumerate(raws) if raw in self._shown), default=0)
+        fresh = raws[skip : skip + PAGE]
+        rest = raws[skip + PAGE :]
+        self._left = length - at - skip - len(fresh)
+        self._next, self._shown = rest[0] if rest else None, frozenset(fresh) or self._shown
+        return fresh

@@ -40,7 +40,7 @@ class Day(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """All that a dashboard begins with, read at one instant."""
+    """All that a dashboard begins with: the queues read before the rest, the rest at one instant."""
 
     processed: int
     failed: int
@@ -117,7 +117,7 @@ class Stats(View):
         return Queue(name, self._client)
 
     def _sizes(self) -> Steps[list[tuple[str, int, bytes | None, bool]]]:
-        """Return (name, size, oldest job, paused) of every queue, 500 a round trip."""
+        """Return (name, size, next job to run, paused) of every queue, 500 a round trip."""
         k, cursor, found = self._keys, 0, {}
         while True:
             ((after, names),) = yield self._calls.read((k.queues, "SSCAN", cursor, "COUNT", PAGE))
@@ -126,12 +126,14 @@ class Stats(View):
                 for raw in part:
                     name = raw.decode(errors="replace")
                     waiting = k.queue(name)
-                    commands += [(waiting, "LLEN"), (k.alone(name), "LLEN"), (waiting, "LINDEX", -1)]
-                    commands += [(k.paused, "SISMEMBER", name)]
+                    alone = k.alone(name)
+                    commands += [(waiting, "LLEN"), (alone, "LLEN"), (waiting, "LINDEX", -1)]
+                    commands += [(alone, "LINDEX", -1), (k.paused, "SISMEMBER", name)]
                 reply = yield self._calls.read(*commands)
                 for n, raw in enumerate(part):
-                    size, alone, oldest, paused = reply[4 * n : 4 * n + 4]
-                    found[raw] = (raw.decode(errors="replace"), int(size + alone), oldest, bool(paused))
+                    size, suspects, oldest, suspect, paused = reply[5 * n : 5 * n + 5]
+                    name = raw.decode(errors="replace")
+                    found[raw] = (name, int(size + suspects), suspect or oldest, bool(paused))
             cursor = int(after)
             if cursor == 0:
                 return list(found.values())
