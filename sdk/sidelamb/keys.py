@@ -93,9 +93,9 @@ def lease_field(index: int, queue: str, *, alone: bool = False) -> str:
 
 
 def source_of(field: str) -> tuple[str, bool]:
-    """Return (queue, was it under suspicion) of a lease field."""
+    """Return (queue, was it under suspicion) of a lease field; one that names no queue means `default`."""
     digits = _digits(field)
-    return field[digits + 1 :], field[digits] == FROM_ALONE
+    return field[digits + 1 :] or "default", field[digits : digits + 1] == FROM_ALONE
 
 
 def index_of(field: str) -> int:

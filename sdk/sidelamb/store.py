@@ -377,16 +377,17 @@ class Store:
 
     def expired(self, now: float, most: int = 100, skip: int = 0) -> Call[list[str]]:
         """Read the ids of leases whose time is over, oldest first."""
-        return Call("due", [self.keys.leases], [now, most, skip], lambda r: [x.decode() for x in r])
+        args = [now, most, skip]
+        return Call("due", [self.keys.leases], args, lambda r: [x.decode(errors="replace") for x in r])
 
     def lease(self, lease_id: str) -> Call[Held]:
         """Read a whole lease. One that is gone reads as empty."""
 
         def read(reply: list[bytes]) -> Held:
             values = dict(zip(reply[::2], reply[1::2], strict=True))
-            jobs = {name.decode(): raw for name, raw in values.items() if name[:1].isdigit()}
+            jobs = {n.decode(errors="replace"): raw for n, raw in values.items() if n[:1].isdigit()}
             jobs = dict(sorted(jobs.items(), key=lambda item: index_of(item[0])))
-            meta = (values.get(name, b"").decode() for name in (b"capsule", b"poller", b"claim"))
+            meta = (values.get(name, b"").decode(errors="replace") for name in (b"capsule", b"poller", b"claim"))
             return Held(lease_id, jobs, *meta)
 
         return Call("lease", [self.keys.lease(lease_id)], [], read)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sidelamb.api import Audit
+from sidelamb.store import keep
 from tests.api.conftest import NOW, payload
 
 
@@ -47,9 +48,15 @@ async def test_async_code_has_the_same(client):
 
 
 def test_a_lease_that_the_set_does_not_know_expires_now(client, db):
-    db.zrem(client.store.keys.leases, "c:1")
+    db.zrem(client.store.keys.leases, "c:2")
     assert "nobody would reap it" in only(client)
-    assert db.zscore(client.store.keys.leases, "c:1") == NOW
+    assert db.zscore(client.store.keys.leases, "c:2") == NOW
+
+
+def test_a_claimed_one_only_when_its_invocation_can_no_longer_be_alive(client, db):
+    db.zrem(client.store.keys.leases, "c:1")
+    assert "when no invocation of it can be alive" in only(client)
+    assert db.zscore(client.store.keys.leases, "c:1") == NOW + 960
 
 
 def test_a_lease_without_jobs_is_removed_with_its_slot(client, db):
@@ -70,8 +77,69 @@ def test_a_lease_without_a_slot_gets_one(client, db):
 
 
 def test_a_lease_that_never_expires_expires_now(client, db):
+    db.zadd(client.store.keys.leases, {"c:2": float("inf")})
+    assert "which is no time" in only(client)
+    assert db.zscore(client.store.keys.leases, "c:2") == NOW
+
+
+def test_a_claimed_lease_that_never_expires_does_so_after_its_invocation(client, db):
     db.zadd(client.store.keys.leases, {"c:1": float("inf")})
     assert "which is no time" in only(client)
+    assert db.zscore(client.store.keys.leases, "c:1") == NOW + 960
+
+
+def test_fields_that_are_none_of_a_leases_go_and_it_can_close_again(client, db):
+    db.hset(client.store.keys.lease("c:1"), mapping={"odd": "x", "poler": "y"})
+    assert "none of a lease's (odd, poler)" in only(client)
+    settle = client.store.settle("c:1", "c", now=NOW, done=["0:mail", "1:mail"], request_id="r/1")
+    assert client.link.run(settle) == (2, 0)
+    assert Audit(client).run() == []
+
+
+@pytest.mark.parametrize("name", ["capsule", "poller"])
+def test_a_field_that_a_lease_lacks_is_given_back_so_that_it_closes_with_its_last_job(client, db, name):
+    db.hdel(client.store.keys.lease("c:1"), name)
+    assert f"it lacks its {name}" in only(client)
+    settle = client.store.settle("c:1", "c", now=NOW, done=["0:mail"], request_id="r/1")
+    assert client.link.run(settle) == (1, 1)
+
+
+@pytest.mark.parametrize("claim", [None, b"\xff garbage", b"r/1", b""], ids=repr)
+@pytest.mark.parametrize("name", ["c:1", "c:2"])
+def test_a_lease_whose_state_cannot_be_read_is_nobodys_and_ends_with_its_time(client, db, claim, name):
+    key, score = client.store.keys.lease(name), db.zscore(client.store.keys.leases, name)
+    db.hdel(key, "open", "claim")
+    if claim is not None:
+        db.hset(key, "claim", claim)
+    assert ("its claim cannot be read" if claim is not None else "neither open nor claimed") in only(client)
+    assert db.zscore(client.store.keys.leases, name) == score
+    assert not client.link.run(client.store.claim(name, request_id="r/1", now=NOW, deadline=NOW + 9))
+    held = client.link.run(client.store.lease(name))
+    assert not held.ran_alone, "nobody is charged"
+    moves = [keep(f, alone=True) for f in held.jobs]
+    assert client.link.run(client.store.reap(held, "c", now=score, moves=moves)) == len(held.jobs)
+    assert Audit(client).run() == []
+
+
+def test_a_lease_that_is_open_and_claimed_is_claimed(client, db):
+    db.hset(client.store.keys.lease("c:1"), "open", "2")
+    assert "both open and claimed" in only(client)
+    assert db.hget(client.store.keys.lease("c:1"), "claim") is not None
+
+
+def test_a_slot_in_another_capsule_is_freed_there_and_stays_in_its_own(client, db):
+    db.sadd(client.store.keys.slots("d"), "c:1")
+    assert "is another capsule's" in only(client)
+    assert db.smembers(client.store.keys.slots("c")) == {b"c:1", b"c:2"}
+
+
+def test_all_that_is_wrong_with_a_lease_is_said_and_mended_at_once(client, db):
+    key = client.store.keys.lease("c:9")
+    db.hset(key, mapping={"0:mail": payload("x"), "odd": "y"})
+    said = only(client)
+    for part in ("none of a lease's", "lacks its capsule and poller", "neither open nor", "nobody would reap"):
+        assert part in said
+    assert db.hget(key, "0:mail") == payload("x")
 
 
 def test_a_queue_that_no_page_lists_is_listed(client, db):
@@ -104,6 +172,30 @@ def test_a_copy_whose_twin_has_left_meanwhile_stays(client, db):
     db.lrem(client.store.keys.queue("mail"), 0, payload("d"))
     assert finding.mend() is False
     assert db.zscore(client.store.keys.dead, payload("d")) == NOW
+
+
+@pytest.mark.parametrize(
+    "name", ["sidelamb:leases", "sidelamb:slots:c", "sidelamb:lease:c:1", "queues", "queue:mail"]
+)
+def test_whichever_key_another_program_has_taken_the_rest_is_looked_at(client, db, name):
+    key = client.store.keys(name)
+    db.delete(key)
+    db.set(key, "theirs")
+    db.zadd(client.store.keys.schedule, {payload("f"): NOW})
+    found = [str(finding) for finding in Audit(client).run()]
+    assert any(f"{name}: it is a string" in each for each in found)
+    assert any("job f is in" in each for each in found)
+    assert len(found) == 2
+
+
+def test_more_entries_without_a_time_than_are_shown_are_said(client, db):
+    db.zadd(client.store.keys.schedule, {payload(f"g{n}"): float("inf") for n in range(1_200)})
+    rounds = 0
+    while found := Audit(client).run():
+        assert len(found) <= 501
+        assert sum(finding.mend() for finding in found) > 0
+        rounds += 1
+    assert rounds == 3
 
 
 def test_a_key_of_another_program_is_reported_and_left_alone(client, db):

@@ -117,6 +117,15 @@ def test_work_names_job_since_when_and_request_id(client, db):
     assert running.since == dt.datetime.fromtimestamp(int(NOW) - 9, dt.UTC)
 
 
+def test_all_leases_are_shown_though_those_that_were_shown_end_meanwhile(client, db):
+    db.zadd(client.store.keys.leases, {f"c:{n}": NOW + n // 40 for n in range(1_050)})
+    shown = []
+    for one in Leases(client):
+        shown.append(one.id)
+        db.zrem(client.store.keys.leases, one.id)
+    assert sorted(shown) == sorted(f"c:{n}" for n in range(1_050))
+
+
 def test_leases_name_who_holds_what_until_when(client, db):
     lease(client, *(f"j{n}" for n in range(300)), claim="req-1/x")
     (one,) = Leases(client)

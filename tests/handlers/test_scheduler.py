@@ -324,12 +324,14 @@ class TestHandler:
     def test_without_redis_it_fails_so_that_someone_hears_of_it(self, monkeypatch, proxy: Proxy):
         link = Link(proxy.url)
         monkeypatch.setattr(module, "_scheduler", Scheduler(link, STORE))
+        monkeypatch.setattr(module, "_is_away", False)
         proxy.cut()
         with pytest.raises(RedisError):
             module.handler({}, Context(10))
 
     def test_an_outage_of_many_passes_is_one_line_and_its_end_another(self, monkeypatch, proxy: Proxy):
         said: list[str] = []
+        monkeypatch.setattr(module, "_is_away", False)
         for level in ("error", "warning"):
             monkeypatch.setattr(module._log, level, lambda text, *args: said.append(text % args))
         monkeypatch.setattr(module, "_scheduler", Scheduler(Link(proxy.url), STORE))
@@ -353,3 +355,15 @@ class TestHandler:
         assert make_pass(made).promoted == 1
         assert db.llen("{app}:queue:default") == 1
         made._link.close()
+
+
+class TestALeaseThatSomebodyHasEdited:
+    @pytest.mark.parametrize("field", [b"7", b"7:", b"7!", b"7:\xff"])
+    def test_does_not_keep_others_from_being_reaped_and_promoted(self, scheduler, link, db, field):
+        push(db, payload("work", 1))
+        (lease,) = reserve(link)
+        db.hset(f"sidelamb:lease:{lease.lease}", field, payload("work", 2))
+        db.hset(f"sidelamb:lease:{lease.lease}", "claim", b"\xff junk")
+        db.zadd("sidelamb:leases", {lease.lease: 1, b"\xff:odd": 0})
+        due(db, "schedule", 3)
+        assert make_pass(scheduler).promoted == 3

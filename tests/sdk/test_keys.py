@@ -62,3 +62,8 @@ def test_a_jobs_source_is_the_list_it_came_from() -> None:
     keys = Keys("n")
     assert keys.source("0:mail") == b"n:queue:mail"
     assert keys.source("12!2:mail") == b"n:sidelamb:alone:2:mail"
+
+
+@pytest.mark.parametrize(("field", "alone"), [("7", False), ("7:", False), ("7!", True), ("", False)])
+def test_a_lease_field_that_names_no_queue_means_the_default_one(field, alone):
+    assert source_of(field) == ("default", alone)

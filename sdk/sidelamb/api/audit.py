@@ -10,12 +10,13 @@ that is well meanwhile, and never removes the last copy of a job.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from sidelamb.api.lease_trouble import LeaseFacts
 from sidelamb.api.record import JobRecord
 from sidelamb.api.steps import Step, Steps, View, awaiting, blocking, run
+from sidelamb.store import capsule_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,10 +27,10 @@ if TYPE_CHECKING:
 __all__ = ["Audit", "Finding"]
 
 STEP = 500
+LEASES = 50
+"""Leases whose fields are read at once: each may have some thousand."""
 MOST_JOBS = 200_000
 """Jobs whose ids are compared, some 30 MB; beyond it the audit says that it has not looked at all."""
-WHOLE = 2
-"""Fields of a lease that tell its state: its capsule, and one of open and claim."""
 _TYPES = {"queues": "set", "paused": "set", "processes": "set", "sidelamb:cancelled": "zset"}
 _SETS = ("retry", "schedule", "dead")
 
@@ -89,9 +90,10 @@ class Audit(View):
         """
         found: list[Finding] = []
         names = yield from self._names()
-        usable = yield from self._types(names, found)
-        leases = yield from self._leases(usable, found)
-        yield from self._queues(usable, found)
+        usable, taken = yield from self._types(names, found)
+        leases = yield from self._leases(usable, taken, found)
+        if "queues" not in taken:
+            yield from self._queues(usable, found)
         for name in _SETS:
             if name in usable:
                 yield from self._scores(name, found)
@@ -114,9 +116,9 @@ class Audit(View):
                     break
         return names
 
-    def _types(self, names: set[str], found: list[Finding]) -> Steps[set[str]]:
-        """Return the names whose keys are of the type they must be."""
-        usable = set()
+    def _types(self, names: set[str], found: list[Finding]) -> Steps[tuple[set[str], set[str]]]:
+        """Return the names whose keys are of the type they must be, and those whose keys are of another."""
+        usable, taken = set(), set()
         for part in _parts(sorted(names)):
             kinds = yield self._calls.read(*((self._keys(name), "TYPE") for name in part))
             for name, kind in zip(part, kinds, strict=True):
@@ -124,57 +126,76 @@ class Audit(View):
                 if is_kind == wanted:
                     usable.add(name)
                 elif is_kind != "none":
+                    taken.add(name)
                     what = f"it is a {is_kind}, and must be a {wanted}"
                     found.append(self._finding(what, name, "another program uses the name: rename its key"))
-        return usable
+        return usable, taken
 
-    def _leases(self, names: set[str], found: list[Finding]) -> Steps[dict[str, dict[str, Any]]]:
-        """Compare hashes, the set of leases, and slots; return the leases with their fields but the payloads."""
-        k = self._keys
+    def _leases(self, names: set[str], taken: set[str], found: list[Finding]) -> Steps[dict[str, LeaseFacts]]:
+        """Compare hashes, the set of leases, and slots; return the leases."""
+        listed = yield from self._listed(is_there="sidelamb:leases" in names)
         ids = {n.removeprefix("sidelamb:lease:") for n in names if n.startswith("sidelamb:lease:")}
-        listed: dict[str, float] = {}
-        if "sidelamb:leases" in names:
-            cursor = 0
-            while True:
-                ((after, flat),) = yield self._calls.read((k.leases, "ZSCAN", cursor, "COUNT", STEP))
-                listed |= {
-                    x.decode(errors="replace"): float(s) for x, s in zip(flat[::2], flat[1::2], strict=True)
-                }
-                cursor = int(after)
-                if cursor == 0:
-                    break
-        leases: dict[str, dict[str, Any]] = {}
-        for part in _parts(sorted(ids | set(listed))):
-            metas = yield self._calls.read(*((k.lease(x), "HMGET", "capsule", "claim", "open") for x in part))
-            lengths = yield self._calls.read(*((k.lease(x), "HLEN") for x in part))
-            capsules = [_text(m[0]) or x.rpartition(":")[0] for x, m in zip(part, metas, strict=True)]
-            slots = yield self._calls.read(
-                *((k.slots(c), "SISMEMBER", x) for c, x in zip(capsules, part, strict=True))
-            )
-            for x, meta, length, capsule, slot in zip(part, metas, lengths, capsules, slots, strict=True):
-                there = sum(value is not None for value in meta)
-                jobs = length - there - 1  # and `poller`
-                leases[x] = {"capsule": capsule, "claimed": meta[1] is not None, "jobs": jobs}
-                wrong = _lease_trouble(jobs, listed.get(x), slot=bool(slot), whole=there == WHOLE)
-                if wrong:
-                    what, remedy = wrong
-                    call = self._calls.mend_lease(x, capsule, self._now())
-                    found.append(self._finding(what, f"sidelamb:lease:{x}", remedy, call))
+        leases: dict[str, LeaseFacts] = {}
+        for part in _parts(sorted(x for x in ids | set(listed) if f"sidelamb:lease:{x}" not in taken), LEASES):
+            for one in (yield from self._facts(part, listed, taken)):
+                leases[one.id] = one
+                troubles = [] if "sidelamb:leases" in taken else one.troubles()
+                if troubles:
+                    call = self._calls.mend_lease(one.id, one.capsule, self._now())
+                    where = f"sidelamb:lease:{one.id}"
+                    found.append(self._finding("; ".join(troubles), where, one.remedy(), call))
         for name in sorted(n for n in names if n.startswith("sidelamb:slots:")):
-            yield from self._slots(name.removeprefix("sidelamb:slots:"), leases, found)
+            yield from self._slots(name.removeprefix("sidelamb:slots:"), leases, taken, found)
         return leases
 
-    def _slots(self, capsule: str, leases: dict[str, Any], found: list[Finding]) -> Steps[None]:
+    def _listed(self, *, is_there: bool) -> Steps[dict[str, float]]:
+        """Return what the set of leases says: when each expires."""
+        listed: dict[str, float] = {}
+        cursor = 0
+        while is_there:
+            ((after, flat),) = yield self._calls.read((self._keys.leases, "ZSCAN", cursor, "COUNT", STEP))
+            pairs = zip(flat[::2], flat[1::2], strict=True)
+            listed |= {name.decode(errors="replace"): float(score) for name, score in pairs}
+            cursor = int(after)
+            is_there = cursor != 0
+        return listed
+
+    def _facts(self, ids: list[str], listed: dict[str, float], taken: set[str]) -> Steps[list[LeaseFacts]]:
+        k, capsules = self._keys, [capsule_of(x) for x in ids]
+        fields = yield self._calls.read(*((k.lease(x), "HKEYS") for x in ids))
+        metas = yield self._calls.read(*((k.lease(x), "HMGET", "capsule", "claim") for x in ids))
+        usable = [x for x, c in zip(ids, capsules, strict=True) if f"sidelamb:slots:{c}" not in taken]
+        answers = yield self._calls.read(*((k.slots(capsule_of(x)), "SISMEMBER", x) for x in usable))
+        slots = dict(zip(usable, answers, strict=True))
+        return [
+            LeaseFacts(
+                x,
+                capsule,
+                frozenset(name.decode(errors="replace") for name in names),
+                _text(of),
+                claim or b"",
+                listed.get(x),
+                bool(slots.get(x, True)),
+            )
+            for x, capsule, names, (of, claim) in zip(ids, capsules, fields, metas, strict=True)
+        ]
+
+    def _slots(
+        self, capsule: str, leases: dict[str, LeaseFacts], taken: set[str], found: list[Finding]
+    ) -> Steps[None]:
         cursor = 0
         while True:
             key = self._keys.slots(capsule)
             ((after, members),) = yield self._calls.read((key, "SSCAN", cursor, "COUNT", STEP))
             for raw in members:
                 lease = raw.decode(errors="replace")
-                if lease not in leases:
-                    what = f"a slot is taken by lease {lease}, which does not exist: one invocation fewer runs"
-                    call = self._calls.mend_lease(lease, capsule, self._now())
-                    found.append(self._finding(what, f"sidelamb:slots:{capsule}", "mending frees it", call))
+                is_its_own = lease in leases and leases[lease].capsule == capsule
+                if is_its_own or f"sidelamb:lease:{lease}" in taken:
+                    continue
+                why = "is another capsule's" if lease in leases else "does not exist"
+                what = f"a slot is taken by lease {lease}, which {why}: one invocation fewer runs"
+                call = self._calls.mend_lease(lease, capsule, self._now())
+                found.append(self._finding(what, f"sidelamb:slots:{capsule}", "mending frees it", call))
             cursor = int(after)
             if cursor == 0:
                 return
@@ -200,11 +221,14 @@ class Audit(View):
                 what = f"{JobRecord(raw)!r} has the score {low}, which is no time"
                 call = self._calls.mend_score(key, raw, self._now())
                 found.append(self._finding(what, name, "mending gives it the present time", call))
+            if len(raws) == STEP:
+                what = f"there may be more than {STEP} entries with the score {low}"
+                found.append(self._finding(what, name, "mend those and look again"))
 
     def _twins(
         self,
         names: set[str],
-        leases: dict[str, dict[str, Any]],
+        leases: dict[str, LeaseFacts],
         found: list[Finding],
         progress: Callable[[int], None] | None,
     ) -> Steps[None]:
@@ -266,11 +290,11 @@ class _Place:
     kind: str
 
 
-def _places(names: set[str], leases: dict[str, dict[str, Any]]) -> Iterator[_Place]:
+def _places(names: set[str], leases: dict[str, LeaseFacts]) -> Iterator[_Place]:
     """Yield where jobs are; what is to be kept of two copies comes first."""
     for claimed in (True, False):
         for lease, about in leases.items():
-            if about["claimed"] is claimed and f"sidelamb:lease:{lease}" in names:
+            if about.is_claimed is claimed and f"sidelamb:lease:{lease}" in names:
                 yield _Place(0 if claimed else 1, f"sidelamb:lease:{lease}", "hash")
     for rank, prefix in ((2, "sidelamb:alone:"), (3, "queue:")):
         for name in sorted(n for n in names if n.startswith(prefix)):
@@ -278,21 +302,6 @@ def _places(names: set[str], leases: dict[str, dict[str, Any]]) -> Iterator[_Pla
     for rank, name in enumerate(_SETS, 4):
         if name in names:
             yield _Place(rank, name, "zset")
-
-
-def _lease_trouble(jobs: int, score: float | None, *, slot: bool, whole: bool) -> tuple[str, str] | None:
-    """Return what is wrong with a lease, and what mending does; None if nothing is."""
-    if jobs <= 0:
-        return "it holds no job", "mending removes it, and frees its slot"
-    if not whole:
-        return "it lacks its capsule, or has neither or both of open and claim", "mending cannot: let it expire"
-    if score is None:
-        return "the set of leases does not know it: nobody would reap it", "mending has it expire now"
-    if not math.isfinite(score):
-        return f"it expires at {score}, which is no time", "mending has it expire now"
-    if not slot:
-        return "its capsule's slots do not know it: one invocation too many runs", "mending adds it"
-    return None
 
 
 def _wanted(name: str) -> str:
@@ -314,9 +323,9 @@ def _text(value: Any) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value or "")
 
 
-def _parts(names: list[str]) -> Iterator[list[str]]:
-    for i in range(0, len(names), STEP):
-        yield names[i : i + STEP]
+def _parts(names: list[str], most: int = STEP) -> Iterator[list[str]]:
+    for i in range(0, len(names), most):
+        yield names[i : i + most]
 
 
 def _one(step: Step) -> Steps[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from sidelamb.api.lease_trouble import LIFE_S
 from sidelamb.store import DEAD_FOR_S, DEAD_MOST, Call
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Calls:
         return Call("read", keys, args, list)
 
     def walk(self, source: bytes, score: float, raw: bytes, most: int) -> Call[list[bytes]]:
-        """Read entries of a set with their scores, on from behind an entry; fewer than `most` if they are large."""
+        """Read entries of a set with scores, on from behind an entry; fewer than `most` if they are large."""
         return Call("walk", [source], [score, raw, most, WALK_BYTES], list)
 
     def shift(self, source: bytes, now: float, shifts: Sequence[Shift]) -> Call[list[int]]:
@@ -94,9 +95,10 @@ class Calls:
         return Call("signal", keys, [identity, signal, SIGNAL_S], bool)
 
     def mend_lease(self, lease_id: str, capsule: str, now: float) -> Call[bool]:
-        """Make hash, set and slots agree about a lease."""
+        """Make hash, set and slots agree about a lease; of a capsule that is not its own, free the slot."""
         k = self._keys
-        return Call("mend_lease", [k.leases, k.lease(lease_id), k.slots(capsule)], [lease_id, now], bool)
+        args: list[Arg] = [lease_id, now, capsule, LIFE_S]
+        return Call("mend_lease", [k.leases, k.lease(lease_id), k.slots(capsule)], args, bool)
 
     def mend_score(self, source: bytes, raw: bytes, now: float) -> Call[bool]:
         """Give an entry without a usable time the present one."""

@@ -125,23 +125,26 @@ class _Entries(View):
         """Return the entry of a job, or None. With its `score` at once; without, step by step."""
         if score is not None:
             return (yield from self._find_at(jid, score))
-        cursor, wanted = 0, jid.encode()
+        cursor = 0
         while True:
             ((after, flat),) = yield self._calls.read((self._key, "ZSCAN", cursor, "COUNT", SCAN_STEP))
-            for raw, at in zip(flat[::2], flat[1::2], strict=True):
-                if wanted in raw and (entry := Entry(raw, float(at))).jid == jid:
-                    return entry
+            if found := _with_id(flat, jid):
+                return found
             cursor = int(after)
             if cursor == 0:
                 return None
 
     def _find_at(self, jid: str, score: float) -> Steps[Entry | None]:
-        place: Place | None = Place(score, b"")
-        while place and place.score == score:
-            entries, place = yield from self._step(place, SCAN_STEP)
-            for entry in entries:
-                if entry.jid == jid and entry.score == score:
-                    return entry
+        """Look at what has this score only, step by step: it may be a million entries."""
+        raw, last = b"", score
+        while last == score:
+            flat = yield self._calls.walk(self._key, score, raw, SCAN_STEP)
+            if not flat:
+                return None
+            found = _with_id(flat, jid)
+            if found:
+                return found if found.score == score else None
+            raw, last = flat[-2], float(flat[-1])
         return None
 
     # --- moving one ----------------------------------------------------------------------------------------
@@ -364,6 +367,15 @@ class DeadSet(_Entries):
 
 def _entries(flat: list[bytes]) -> list[Entry]:
     return [Entry(raw, float(score)) for raw, score in zip(flat[::2], flat[1::2], strict=True)]
+
+
+def _with_id(flat: list[bytes], jid: str) -> Entry | None:
+    """Return the entry of a job among (bytes, score) pairs; bytes without its id are not even decoded."""
+    wanted = jid.encode()
+    for raw, score in zip(flat[::2], flat[1::2], strict=True):
+        if wanted in raw and (entry := Entry(raw, float(score))).jid == jid:
+            return entry
+    return None
 
 
 def _parts(shifts: list[Shift]) -> Iterator[list[Shift]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt  # noqa: TC003 - named tuples and dataclasses show it
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from sidelamb.api.record import JobRecord, moment
@@ -51,7 +52,10 @@ class Leases(View):
         """Return one page, the first to expire first; page 0 is the first. Empty: there are no more."""
         first, k = number * size, self._keys
         (flat,) = yield self._calls.read((k.leases, "ZRANGE", first, first + size - 1, "WITHSCORES"))
-        names = [name.decode(errors="replace") for name in flat[::2]]
+        return (yield from self._records(flat))
+
+    def _records(self, flat: list[bytes]) -> Steps[list[LeaseRecord]]:
+        k, names = self._keys, [name.decode(errors="replace") for name in flat[::2]]
         if not names:
             return []
         commands: list[tuple[bytes | str | int, ...]] = []
@@ -77,20 +81,34 @@ class Leases(View):
     page, apage = blocking(_page), awaiting(_page)
     jobs, ajobs = blocking(_jobs), awaiting(_jobs)
 
+    def _walk(self, score: float, name: bytes) -> Steps[tuple[list[LeaseRecord], float, bytes]]:
+        """Return the leases behind one, and score and id of the last of them."""
+        flat = yield self._calls.walk(self._keys.leases, score, name, PAGE)
+        if not flat:
+            return [], score, name
+        return (yield from self._records(flat)), float(flat[-1]), flat[-2]
+
     def __iter__(self) -> Iterator[LeaseRecord]:
-        """Go through all leases, 100 at a time; those that come and go meanwhile are shown or not."""
-        number = 0
-        while page := run(self._client, self._page(number)):
+        """Go through all leases, 100 at a time, the first to expire first.
+
+        Those that come and go meanwhile are shown or not; one that is claimed meanwhile may be shown again.
+        """
+        score, name = -math.inf, b""
+        while True:
+            page, score, name = run(self._client, self._walk(score, name))
+            if not page:
+                return
             yield from page
-            number += 1
 
     async def __aiter__(self) -> AsyncIterator[LeaseRecord]:
         """Go through all leases, as the blocking form does."""
-        number = 0
-        while page := await arun(self._client, self._page(number)):
+        score, name = -math.inf, b""
+        while True:
+            page, score, name = await arun(self._client, self._walk(score, name))
+            if not page:
+                return
             for lease in page:
                 yield lease
-            number += 1
 
 
 def _lease(name: str, expires: float, fields: list[bytes | None], length: int) -> LeaseRecord:

@@ -125,8 +125,8 @@ class Queue(View):
     def __iter__(self) -> Iterator[JobRecord]:
         """Go through what waits, newest first, 100 jobs at a time; they may be deleted meanwhile.
 
-        A queue moves while one looks: a job that runs or comes meanwhile may be shown or not, and one that waits all
-        the while is shown once.
+        A queue moves while one looks: a job that runs or comes meanwhile may be shown or not, and one that waits
+        all the while is shown once.
         """
         for key in (self._list, self._alone):
             walk = _Walk(self, key)
@@ -185,7 +185,7 @@ class _Walk:
             skip = raws.index(self._next)
         else:
             skip = max((n + 1 for n, raw in enumerate(raws) if raw in self._shown), default=0)
-        fresh = raws[skip : skip + PAGE]
+        fresh: list[bytes] = raws[skip : skip + PAGE]
         rest = raws[skip + PAGE :]
         self._left = length - at - skip - len(fresh)
         self._next, self._shown = rest[0] if rest else None, frozenset(fresh) or self._shown

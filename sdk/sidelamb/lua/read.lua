@@ -8,7 +8,7 @@
 -- REPEAT safe.
 
 local READS = {}
-for name in string.gmatch('EXISTS GET HGET HLEN HMGET HSCAN LINDEX LLEN LPOS LRANGE SCARD SISMEMBER SSCAN TYPE ZCARD ZRANGE ZSCAN ZSCORE', '%u+') do
+for name in string.gmatch('EXISTS GET HGET HKEYS HLEN HMGET HSCAN LINDEX LLEN LPOS LRANGE SCARD SISMEMBER SSCAN TYPE ZCARD ZRANGE ZSCAN ZSCORE', '%u+') do
   READS[name] = true
 end
 local at, reply, commands = 1, {}, {}
