@@ -26,7 +26,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="also write the figures there")
     options = parser.parse_args()
     seeds = [options.seed] if options.seed is not None else range(1, options.seeds + 1)
-    print("seed    jobs  finished  elsewhere  ran twice  uncertain  refused  recovered  wrong")
+    print("seed    jobs  finished  elsewhere  ran twice  uncertain  refused  flows again  at rest  wrong")
     results = []
     for seed in seeds:
         began = time.monotonic()
@@ -54,7 +54,7 @@ def main() -> int:
         results.append({**{n: getattr(r, n) for n in r.__slots__}, "faults": dict(r.faults)})
         print(
             f"{r.seed:4} {r.jobs:7,} {r.finished:9,} {r.elsewhere:10,} {r.ran_twice:10,} {r.uncertain:10,} "
-            f"{r.refused:8,} {r.recovered_s:8.1f} s {len(r.wrong):6}",
+            f"{r.refused:8,} {r.flows_s:10.1f} s {r.rest_s:6.1f} s {len(r.wrong):6}",
             flush=True,
         )
         for sentence in r.wrong[:20]:

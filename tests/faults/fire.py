@@ -66,8 +66,10 @@ class Result:
     uncertain: int
     refused: int
     faults: Counter[str]
-    recovered_s: float
-    """From the end of the last fault until all was at rest."""
+    flows_s: float
+    """The longest that it took, after the end of a fault, until a job was finished again."""
+    rest_s: float
+    """From the end of the last fault and of the load until all was at rest."""
     wrong: list[str]
 
 
@@ -106,11 +108,7 @@ def fire(
     was = os.environ.get("PYTHONPATH", "")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HURRY), was]))
     try:
-        with RedisServer(folder / "redis") as server:
-            with redis.Redis.from_url(server.url) as db:
-                db.config_set("appendonly", "yes")
-                db.config_set("appendfsync", "always")
-                db.config_rewrite() if db.info("server").get("config_file") else None
+        with _Server(folder / "redis") as server:
             proxy = Proxy(server.url)
             stack = _Stack(app, redis_url=proxy.url, concurrency=SANDBOXES, env=env, data_dir=folder / "data")
             with stack, _Deaths(rows) as deaths:
@@ -127,10 +125,10 @@ def fire(
                 load.join()
                 over = time.monotonic()
                 _rest(server.url, lambda: progress(_finished(rows), jobs), rest_s)
-                recovered = time.monotonic() - over
                 until = time.monotonic()
             proxy.close()
             runs = runs_of(rows.execute("SELECT * FROM runs").fetchall(), deaths.at, until)
+            ends = [at for (at,) in rows.execute("SELECT at FROM runs WHERE mark = 'E' ORDER BY at")]
             places = _places(server.url)
     finally:
         os.environ["PYTHONPATH"] = was
@@ -146,9 +144,19 @@ def fire(
         len(load.uncertain),
         load.refused,
         Counter(kind for kind, _ in steps),
-        recovered,
+        _longest_wait(nemesis.over, ends),
+        until - over,
         verdict(accepted, runs, places, nemesis.unheard),
     )
+
+
+class _Server(RedisServer):
+    """Acknowledges nothing that is not on its disk, after each of its starts."""
+
+    def start(self) -> None:
+        super().start()
+        with redis.Redis.from_url(self.url) as db:
+            db.config_set("appendfsync", "always")
 
 
 class _Stack(Stack):
@@ -238,6 +246,12 @@ def _alive(pid: int) -> bool:
 
 def _finished(rows: sqlite3.Connection) -> int:
     return int(rows.execute("SELECT count(DISTINCT jid) FROM runs WHERE mark = 'E'").fetchone()[0])
+
+
+def _longest_wait(over: Sequence[float], ends: Sequence[float]) -> float:
+    """Return how long it took at most from a fault's end until a job ended; after the last job none waited."""
+    waits = (next((end - at for end in ends if end > at), 0.0) for at in over)
+    return max(waits, default=0.0)
 
 
 def _rest(url: str, look: Callable[[], None], within_s: float) -> None:
