@@ -43,7 +43,11 @@ def test_a_healthy_system_has_no_findings(client):
     assert seen[-1] == 6
 
 
-async def test_async_code_has_the_same(client):
+async def test_async_code_has_the_same(client, db):
+    assert await Audit(client).arun() == []
+    db.srem(client.store.keys.queues, "mail")
+    (finding,) = await Audit(client).arun()
+    assert (await finding.amend(), await finding.amend()) == (True, False)
     assert await Audit(client).arun() == []
 
 

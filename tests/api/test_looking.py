@@ -164,6 +164,25 @@ class TestRecord:
         assert (record.retry_count, record.created_at, record.jid, record.queue) == (None, None, "", "default")
         assert record.raw == raw
 
+    @pytest.mark.parametrize(
+        ("text", "does"),
+        [
+            ("work", True),
+            ("TIMEOUT", True),
+            ("Tim*", True),
+            ("*out*", True),
+            ("an*example.COM", True),
+            ("example*an", False),
+            ("vip", True),
+            ("*", True),
+            ("a.ly*x*y*z", False),
+            ("mail*Work", False),
+        ],
+    )
+    def test_a_pattern_matches_within_any_one_of_what_a_person_sees(self, text, does):
+        fields = {"error_class": "Timeout", "args": ["ann@example.com"], "tags": ["vip"]}
+        assert JobRecord(payload("j1", **fields)).matches(text) is does
+
     def test_backtraces_are_unpacked(self):
         packed = base64.b64encode(zlib.compress(b'["a.py:1","b.py:2"]')).decode()
         assert JobRecord(payload("a", error_backtrace=packed)).backtrace == ["a.py:1", "b.py:2"]

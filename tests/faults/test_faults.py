@@ -17,8 +17,8 @@ def test_under_every_fault_no_job_is_lost_or_runs_beside_itself(tmp_path, capsys
     with capsys.disabled():
         print(
             f"\nseed 1: {result.jobs:,} jobs, {result.finished:,} finished, {result.ran_twice} ran twice, "
-            f"{result.uncertain} enqueues uncertain, jobs flowed {result.flows_s:.1f} s after each fault at the latest, "
-            f"all was at rest {result.rest_s:.1f} s after the last"
+            f"{result.uncertain} enqueues uncertain, jobs flowed {result.flows_s:.1f} s after each fault "
+            f"at the latest, all was at rest {result.rest_s:.1f} s after the last"
         )
     assert result.wrong == []
     assert result.finished + result.elsewhere == result.jobs

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from sidelamb.api.lease_trouble import LeaseFacts
 from sidelamb.api.record import JobRecord
-from sidelamb.api.steps import Step, Steps, View, awaiting, blocking, run
+from sidelamb.api.steps import Step, Steps, View, arun, awaiting, blocking, run
 from sidelamb.store import capsule_of
 
 if TYPE_CHECKING:
@@ -60,6 +60,10 @@ class Finding:
             RedisUnreachable, RedisRefused, RedisUncertain: as `Job.enqueue`; it is safe to try again.
         """
         return bool(self._call is not None and run(self._client, _one(self._call)))
+
+    async def amend(self) -> bool:
+        """`mend` for async code."""
+        return bool(self._call is not None and await arun(self._client, _one(self._call)))
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}; {self.remedy}"

@@ -134,12 +134,15 @@ class JobRecord:
         return tidy(self.raw)
 
     def matches(self, text: str) -> bool:
-        """Say whether id, name, queue, arguments, tags or error contain `text`, in any case."""
-        wanted = text.casefold()
+        """Say whether id, name, queue, arguments, tags or error contain `text`, in any case.
+
+        `*` stands for anything: `mail*@example.com`.
+        """
+        parts = text.casefold().split("*")
         seen = [self.jid, self.name, self.queue, self.error_class, self.error_message, *self.tags]
-        if any(wanted in each.casefold() for each in seen):
+        if any(_holds(each.casefold(), parts) for each in seen):
             return True
-        return wanted in json.dumps([self.args, self.kwargs], ensure_ascii=False).casefold()
+        return _holds(json.dumps([self.args, self.kwargs], ensure_ascii=False).casefold(), parts)
 
     def __repr__(self) -> str:
         what = f"malformed, {len(self.raw)} bytes" if self.malformed else f"{self.name} {self.jid}"
@@ -151,6 +154,17 @@ class JobRecord:
 
     def _time(self, name: str) -> dt.datetime | None:
         return moment(epoch_s(self.payload.get(name)))
+
+
+def _holds(text: str, parts: list[str]) -> bool:
+    """Say whether all parts are in a text, one behind the other."""
+    at = 0
+    for part in parts:
+        found = text.find(part, at)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return True
 
 
 def moment(stamp: float | None) -> dt.datetime | None:
