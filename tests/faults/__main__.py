@@ -54,7 +54,7 @@ def main() -> int:
         results.append({**{n: getattr(r, n) for n in r.__slots__}, "faults": dict(r.faults)})
         print(
             f"{r.seed:4} {r.jobs:7,} {r.finished:9,} {r.elsewhere:10,} {r.ran_twice:10,} {r.uncertain:10,} "
-            f"{r.refused:8,} {r.flows_s:10.1f} s {r.rest_s:6.1f} s {len(r.wrong):6}",
+            f"{r.refused:8,} {r.flows_s:10.1f} s {r.rest_s:6.1f} s {len(r.wrong):6}   slowest after: {r.slowest}",
             flush=True,
         )
         for sentence in r.wrong[:20]:

@@ -68,6 +68,8 @@ class Result:
     faults: Counter[str]
     flows_s: float
     """The longest that it took, after the end of a fault, until a job was finished again."""
+    slowest: str
+    """That fault."""
     rest_s: float
     """From the end of the last fault and of the load until all was at rest."""
     wrong: list[str]
@@ -144,7 +146,7 @@ def fire(
         len(load.uncertain),
         load.refused,
         Counter(kind for kind, _ in steps),
-        _longest_wait(nemesis.over, ends),
+        *max(_waits(nemesis.over, ends)),
         until - over,
         verdict(accepted, runs, places, nemesis.unheard),
     )
@@ -248,10 +250,10 @@ def _finished(rows: sqlite3.Connection) -> int:
     return int(rows.execute("SELECT count(DISTINCT jid) FROM runs WHERE mark = 'E'").fetchone()[0])
 
 
-def _longest_wait(over: Sequence[float], ends: Sequence[float]) -> float:
-    """Return how long it took at most from a fault's end until a job ended; after the last job none waited."""
-    waits = (next((end - at for end in ends if end > at), 0.0) for at in over)
-    return max(waits, default=0.0)
+def _waits(over: Sequence[tuple[float, str]], ends: Sequence[float]) -> Iterator[tuple[float, str]]:
+    """Yield how long it took from a fault's end until a job ended, and the fault; after the last job none waited."""
+    for at, kind in over:
+        yield next((end - at for end in ends if end > at), 0.0), kind
 
 
 def _rest(url: str, look: Callable[[], None], within_s: float) -> None:

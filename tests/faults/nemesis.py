@@ -94,8 +94,8 @@ class Nemesis:
         self._stack, self._server, self._proxy, self._template, self._say = stack, server, proxy, template, say
         self.unheard: list[tuple[float, float]] = []
         """From when to when each fault lasted that keeps Redis from being heard, by the monotonic clock."""
-        self.over: list[float] = []
-        """When each fault was over."""
+        self.over: list[tuple[float, str]] = []
+        """When each fault was over, and which it was."""
 
     def run(self, steps: list[tuple[str, float]], seed: int) -> None:
         """Do all the harm, one fault after the other; everything works again when this returns."""
@@ -104,9 +104,9 @@ class Nemesis:
             self._say(kind)
             began = time.monotonic()
             self._do(kind, draw)
-            self.over.append(time.monotonic())
+            self.over.append((time.monotonic(), kind))
             if kind in UNHEARD:
-                self.unheard.append((began, self.over[-1]))
+                self.unheard.append((began, self.over[-1][0]))
             time.sleep(pause)
 
     def _do(self, kind: str, draw: random.Random) -> None:  # noqa: PLR0912 - a case for each fault

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sidelamb import settings
 from sidelamb.api.calls import Shift
+from sidelamb.api.pattern import Pattern
 from sidelamb.api.record import JobRecord, moment
 from sidelamb.api.steps import Steps, View, arun, awaiting, blocking, run
 from sidelamb.errors import Malformed
@@ -118,8 +119,10 @@ class _Entries(View):
         found, perhaps twice; others perhaps.
         """
         ((after, flat),) = yield self._calls.read((self._key, "ZSCAN", cursor, "COUNT", SCAN_STEP))
-        found = [e for e in _entries(flat) if e.matches(text)] if text else _entries(flat)
-        return Found(found, int(after))
+        pattern = Pattern(text)
+        pairs = zip(flat[::2], flat[1::2], strict=True)
+        found = [Entry(raw, float(score)) for raw, score in pairs if not pattern.lacks(raw)]
+        return Found([entry for entry in found if pattern.matches(entry)], int(after))
 
     def _find(self, jid: str, score: float | None = None) -> Steps[Entry | None]:
         """Return the entry of a job, or None. With its `score` at once; without, step by step."""
@@ -188,7 +191,7 @@ class _Entries(View):
         at: float | None = None,
     ) -> Steps[Bulk]:
         """Move all that `make` moves; with `at`, to that time, and what is met there is not looked at again."""
-        began = self._now()
+        began, pattern = self._now(), Pattern(text)
         left = yield from self._size()
         place: Place | None = None
         looked = moved = skipped = 0
@@ -197,7 +200,7 @@ class _Entries(View):
             if place is None:
                 break
             entries = [entry for entry in entries if entry.score != at]
-            made = [self._made(make, entry, text, began) for entry in entries]
+            made = [self._made(make, entry, pattern, began) for entry in entries]
             for part in _parts([shift for shift in made if isinstance(shift, Shift)]):
                 there: list[int] = yield self._calls.shift(self._key, self._now(), part)
                 moved += sum(there)
@@ -207,9 +210,9 @@ class _Entries(View):
                 progress(looked)
         return Bulk(moved, skipped)
 
-    def _made(self, make: Callable[[Entry], Shift], entry: Entry, text: str, began: float) -> Shift | int:
+    def _made(self, make: Callable[[Entry], Shift], entry: Entry, pattern: Pattern, began: float) -> Shift | int:
         """Return how an entry moves; or 1 if it cannot, 0 if it is not meant."""
-        if (text and not entry.matches(text)) or self._came_after(entry, began):
+        if not pattern.matches(entry) or self._came_after(entry, began):
             return 0
         try:
             return make(entry)

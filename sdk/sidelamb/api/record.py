@@ -9,6 +9,7 @@ import zlib
 from functools import cached_property
 from typing import Any
 
+from sidelamb.api.pattern import Pattern
 from sidelamb.errors import Malformed
 from sidelamb.lenient import epoch_s, whole
 from sidelamb.payload import decode, queue_of, tidy
@@ -138,11 +139,7 @@ class JobRecord:
 
         `*` stands for anything: `mail*@example.com`.
         """
-        parts = text.casefold().split("*")
-        seen = [self.jid, self.name, self.queue, self.error_class, self.error_message, *self.tags]
-        if any(_holds(each.casefold(), parts) for each in seen):
-            return True
-        return _holds(json.dumps([self.args, self.kwargs], ensure_ascii=False).casefold(), parts)
+        return Pattern(text).matches(self)
 
     def __repr__(self) -> str:
         what = f"malformed, {len(self.raw)} bytes" if self.malformed else f"{self.name} {self.jid}"
@@ -154,17 +151,6 @@ class JobRecord:
 
     def _time(self, name: str) -> dt.datetime | None:
         return moment(epoch_s(self.payload.get(name)))
-
-
-def _holds(text: str, parts: list[str]) -> bool:
-    """Say whether all parts are in a text, one behind the other."""
-    at = 0
-    for part in parts:
-        found = text.find(part, at)
-        if found < 0:
-            return False
-        at = found + len(part)
-    return True
 
 
 def moment(stamp: float | None) -> dt.datetime | None:
