@@ -251,7 +251,7 @@ def _finished(rows: sqlite3.Connection) -> int:
 
 
 def _waits(over: Sequence[tuple[float, str]], ends: Sequence[float]) -> Iterator[tuple[float, str]]:
-    """Yield how long it took from a fault's end until a job ended, and the fault; after the last job none waited."""
+    """Yield how long it took from a fault's end until a job ended, and the fault; 0 after the last job."""
     for at, kind in over:
         yield next((end - at for end in ends if end > at), 0.0), kind
 
