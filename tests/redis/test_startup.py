@@ -14,6 +14,7 @@ import pytest
 from sidelamb.alink import AsyncLink
 from sidelamb.errors import ConfigError
 from sidelamb.store import Store
+from sidelamb_handlers.poller import startup
 from sidelamb_handlers.poller.patient import Patient
 from sidelamb_handlers.poller.startup import check, worries
 from tests.redis.servers import Cluster, Server, until
@@ -87,6 +88,17 @@ async def test_a_user_who_may_not_ask_is_a_warning(tmp_path: Path, caplog: Any) 
         (line,) = await checked(server.url, caplog)
     assert "could not be seen" in line
     assert "NOPERM" in line
+
+
+async def test_one_that_is_too_old_to_know_our_commands_is_told_as_that(
+    tmp_path: Path, caplog: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis 6.0 has no ZRANGE BYSCORE, and none of what the scripts ask of 6.2."""
+    monkeypatch.setattr(startup, "REDIS_LEAST", (99, 0))
+    with Server(tmp_path) as server:
+        server.say("ACL", "SETUSER", "default", "-zrange", "-zmscore", "-lpos", "-copy", "-getdel")
+        (line,) = await asyncio.wait_for(checked(server.url, caplog), 10)
+    assert "is too old: jobs will not move; update it to 99.0 or newer" in line
 
 
 async def test_a_redis_that_comes_late_is_checked_when_it_comes(tmp_path: Path, caplog: Any) -> None:
