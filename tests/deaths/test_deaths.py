@@ -142,6 +142,9 @@ def damage(db: redis.Redis, link: Link) -> None:
     leased(db, link, "c:2", "ok")
     db.zrem("sidelamb:leases", "c:1")
     db.sadd("sidelamb:slots:c", "c:9")
+    leased(db, link, "c:3", "ok", "ok", claim=True)
+    db.hdel("sidelamb:lease:c:3", "poller", "claim")
+    db.hset("sidelamb:lease:c:3", "odd", "x")
     [twin] = jobs("ok", prefix="t")
     push(db, twin)
     db.zadd("dead", {twin: time.time()})
@@ -162,13 +165,16 @@ PREPARED = {
     "kill all": a_set("retry"),
     "revive the dead": a_set("dead"),
     "put off": a_set("schedule"),
+    "put all off": a_set("schedule"),
+    "delete all": a_set("retry"),
+    "go through and delete": a_set("dead"),
     "delete from a queue": a_queue,
     "clear": a_queue,
     "mend": damage,
 }
 FINISHES = {"work": {"ok", "discard"}, "poll": {"ok"}}
 """What a job must have done to be nowhere any more."""
-DELETES = {"delete from a queue", "clear"}
+DELETES = {"delete from a queue", "clear", "delete all", "go through and delete"}
 
 
 @pytest.mark.parametrize("operation", PREPARED)

@@ -6,6 +6,7 @@ python -m tests.faults --mutant "reap early"    the same with a fault in the cod
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import shutil
@@ -49,7 +50,7 @@ HURRY = Path(__file__).parent / "hurry"
 MIX = {"quick": 80, "slow": 4, "later": 6, "failing": 4, "crashing": 0.3, "walk": 2, "scheduled": 3.7}
 """Shares of the kinds of jobs, in percent."""
 SANDBOXES = 4
-FAULT_S = 3.0
+FAULT_S = 4.5
 """A fault and the pause after it last about so long: the load is spread over all of them."""
 
 
@@ -67,7 +68,7 @@ class Result:
     refused: int
     faults: Counter[str]
     flows_s: float
-    """The longest that it took, after the end of a fault, until a job was finished again."""
+    """The longest that it took, after the end of a fault amid the load, until a job was finished again."""
     slowest: str
     """That fault."""
     rest_s: float
@@ -146,7 +147,7 @@ def fire(
         len(load.uncertain),
         load.refused,
         Counter(kind for kind, _ in steps),
-        *max(_waits(nemesis.over, ends)),
+        *max(_waits([(at, kind) for at, kind in nemesis.over if at < load.over], ends), default=(0.0, "")),
         until - over,
         verdict(accepted, runs, places, nemesis.unheard),
     )
@@ -184,6 +185,8 @@ class _Load(threading.Thread):
         self.accepted: list[str] = []
         self.uncertain: list[str] = []
         self.refused = 0
+        self.over = 0.0
+        """When all were enqueued, by the monotonic clock."""
 
     def run(self) -> None:
         """Enqueue everything; what Redis certainly did not store is enqueued again."""
@@ -201,6 +204,7 @@ class _Load(threading.Thread):
                     time.sleep(0.05)
                     continue
                 break
+        self.over = time.monotonic()
 
     def _enqueue(self, kind: str, n: int) -> str:
         if kind == "scheduled":
@@ -251,9 +255,9 @@ def _finished(rows: sqlite3.Connection) -> int:
 
 
 def _waits(over: Sequence[tuple[float, str]], ends: Sequence[float]) -> Iterator[tuple[float, str]]:
-    """Yield how long it took from a fault's end until a job ended, and the fault; 0 after the last job."""
+    """Yield how long it took from a fault's end until a job ended, and the fault."""
     for at, kind in over:
-        yield next((end - at for end in ends if end > at), 0.0), kind
+        yield next((end for end in ends if end > at), math.inf) - at, kind
 
 
 def _rest(url: str, look: Callable[[], None], within_s: float) -> None:
