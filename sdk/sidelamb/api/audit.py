@@ -74,9 +74,14 @@ class _Copy:
     """Where a copy of a job is. The lower rank is kept."""
 
     rank: int
+    kind: str
     key: bytes
     item: Arg
     where: str
+
+    def asked(self) -> tuple[bytes, str, Arg]:
+        """Return the command that answers with nothing if it is not there any more."""
+        return self.key, {"list": "LPOS", "zset": "ZSCORE", "hash": "HGET"}[self.kind], self.item
 
 
 class Audit(View):
@@ -137,11 +142,11 @@ class Audit(View):
 
     def _leases(self, names: set[str], taken: set[str], found: list[Finding]) -> Steps[dict[str, LeaseFacts]]:
         """Compare hashes, the set of leases, and slots; return the leases."""
-        listed = yield from self._listed(is_there="sidelamb:leases" in names)
         ids = {n.removeprefix("sidelamb:lease:") for n in names if n.startswith("sidelamb:lease:")}
+        ids |= yield from self._listed(is_there="sidelamb:leases" in names)
         leases: dict[str, LeaseFacts] = {}
-        for part in _parts(sorted(x for x in ids | set(listed) if f"sidelamb:lease:{x}" not in taken), LEASES):
-            for one in (yield from self._facts(part, listed, taken)):
+        for part in _parts(sorted(x for x in ids if f"sidelamb:lease:{x}" not in taken), LEASES):
+            for one in (yield from self._facts(part, taken)):
                 leases[one.id] = one
                 troubles = [] if "sidelamb:leases" in taken else one.troubles()
                 if troubles:
@@ -152,54 +157,54 @@ class Audit(View):
             yield from self._slots(name.removeprefix("sidelamb:slots:"), leases, taken, found)
         return leases
 
-    def _listed(self, *, is_there: bool) -> Steps[dict[str, float]]:
-        """Return what the set of leases says: when each expires."""
-        listed: dict[str, float] = {}
+    def _listed(self, *, is_there: bool) -> Steps[set[str]]:
+        """Return the ids in the set of leases."""
+        listed: set[str] = set()
         cursor = 0
         while is_there:
             ((after, flat),) = yield self._calls.read((self._keys.leases, "ZSCAN", cursor, "COUNT", STEP))
-            pairs = zip(flat[::2], flat[1::2], strict=True)
-            listed |= {name.decode(errors="replace"): float(score) for name, score in pairs}
+            listed |= {name.decode(errors="replace") for name in flat[::2]}
             cursor = int(after)
             is_there = cursor != 0
         return listed
 
-    def _facts(self, ids: list[str], listed: dict[str, float], taken: set[str]) -> Steps[list[LeaseFacts]]:
-        k, capsules = self._keys, [capsule_of(x) for x in ids]
-        fields = yield self._calls.read(*((k.lease(x), "HKEYS") for x in ids))
-        metas = yield self._calls.read(*((k.lease(x), "HMGET", "capsule", "claim") for x in ids))
-        usable = [x for x, c in zip(ids, capsules, strict=True) if f"sidelamb:slots:{c}" not in taken]
-        answers = yield self._calls.read(*((k.slots(capsule_of(x)), "SISMEMBER", x) for x in usable))
-        slots = dict(zip(usable, answers, strict=True))
-        return [
-            LeaseFacts(
-                x,
-                capsule,
-                frozenset(name.decode(errors="replace") for name in names),
-                _text(of),
-                claim or b"",
-                listed.get(x),
-                bool(slots.get(x, True)),
-            )
-            for x, capsule, names, (of, claim) in zip(ids, capsules, fields, metas, strict=True)
-        ]
+    def _facts(self, ids: list[str], taken: set[str]) -> Steps[list[LeaseFacts]]:
+        """Return what is known of leases, all of it at one instant: a running system is not half way then.
+
+        Of a key that another program has taken nothing is asked; what it would say counts as right.
+        """
+        k, commands = self._keys, []
+        for x in ids:
+            lease, capsule = k.lease(x), capsule_of(x)
+            commands += [(lease, "HKEYS"), (lease, "HMGET", "capsule", "claim")]
+            commands.append((k.leases, "ZSCORE", x) if "sidelamb:leases" not in taken else (lease, "HLEN"))
+            has_slots = f"sidelamb:slots:{capsule}" not in taken
+            commands.append((k.slots(capsule), "SISMEMBER", x) if has_slots else (lease, "HLEN"))
+        reply = yield self._calls.read(*commands)
+        found = []
+        for n, x in enumerate(ids):
+            names, (of, claim), score, slot = reply[4 * n : 4 * n + 4]
+            fields = frozenset(name.decode(errors="replace") for name in names)
+            at = None if score is None else float(score)
+            found.append(LeaseFacts(x, capsule_of(x), fields, _text(of), claim or b"", at, bool(slot)))
+        return found
 
     def _slots(
         self, capsule: str, leases: dict[str, LeaseFacts], taken: set[str], found: list[Finding]
     ) -> Steps[None]:
-        cursor = 0
+        cursor, key = 0, self._keys.slots(capsule)
         while True:
-            key = self._keys.slots(capsule)
             ((after, members),) = yield self._calls.read((key, "SSCAN", cursor, "COUNT", STEP))
-            for raw in members:
-                lease = raw.decode(errors="replace")
-                is_its_own = lease in leases and leases[lease].capsule == capsule
+            for lease in (raw.decode(errors="replace") for raw in members):
+                is_its_own = lease in leases and capsule_of(lease) == capsule
                 if is_its_own or f"sidelamb:lease:{lease}" in taken:
                     continue
-                why = "is another capsule's" if lease in leases else "does not exist"
-                what = f"a slot is taken by lease {lease}, which {why}: one invocation fewer runs"
-                call = self._calls.mend_lease(lease, capsule, self._now())
-                found.append(self._finding(what, f"sidelamb:slots:{capsule}", "mending frees it", call))
+                there, jobs = yield self._calls.read((key, "SISMEMBER", lease), (self._keys.lease(lease), "HLEN"))
+                if there and not (jobs and capsule_of(lease) == capsule):
+                    why = "is another capsule's" if jobs else "does not exist"
+                    what = f"a slot is taken by lease {lease}, which {why}: one invocation fewer runs"
+                    call = self._calls.mend_lease(lease, capsule, self._now())
+                    found.append(self._finding(what, f"sidelamb:slots:{capsule}", "mending frees it", call))
             cursor = int(after)
             if cursor == 0:
                 return
@@ -249,9 +254,9 @@ class Audit(View):
                         continue
                     key = self._keys(place.name)
                     where = f"{place.name} {item!s}" if isinstance(item, str) else place.name
-                    copy = _Copy(place.rank, key, item, where)
+                    copy = _Copy(place.rank, place.kind, key, item, where)
                     first = seen.setdefault(jid, copy)
-                    if first is not copy:
+                    if first is not copy and (yield from self._both(first, copy)):
                         found.append(self._twin(jid, first, copy))
                 looked += len(raws)
                 if progress:
@@ -275,6 +280,10 @@ class Audit(View):
         if place.kind == "hash":
             return [(raw, name.decode()) for name, raw in pairs if name[:1].isdigit()], int(after)
         return [(raw, raw) for raw, _ in pairs], int(after)
+
+    def _both(self, one: _Copy, other: _Copy) -> Steps[bool]:
+        """Say whether two copies are there at one instant, or one has only moved while it was looked for."""
+        return None not in (yield self._calls.read(one.asked(), other.asked()))
 
     def _twin(self, jid: str, keep: _Copy, other: _Copy) -> Finding:
         what = f"job {jid} is in {keep.where} and in {other.where}"

@@ -42,6 +42,8 @@ class LeaseFacts:
 
     def troubles(self) -> list[str]:
         """Return what is wrong, each as half a sentence."""
+        if not self.fields and self.score is None and not self.slot:
+            return []  # it has ended
         if not self.jobs:
             return ["it holds no job"]
         found = []
