@@ -4,8 +4,8 @@
         print(finding)
         finding.mend()
 
-What is compared is read at one instant, so that a running system is not found half way. Mending looks again, changes
-nothing that is well meanwhile, and never removes the last copy of a job.
+What is compared is read at one instant, so that a running system is not found half way. Mending looks again,
+changes nothing that is well meanwhile, and never removes the last copy of a job.
 """
 
 from __future__ import annotations
