@@ -8,8 +8,8 @@ import threading
 
 import pytest
 
-from sidelamb.api import DeadSet, Place, RetrySet, ScheduledSet
-from sidelamb.errors import BadOption, Malformed, RedisRefused
+from sidelamb.api import DeadSet, Leases, Place, Queue, RetrySet, ScheduledSet
+from sidelamb.errors import BadArgument, BadOption, Malformed, RedisRefused
 from tests.api.conftest import NOW, payload
 
 SETS = {"schedule": ScheduledSet, "retry": RetrySet, "dead": DeadSet}
@@ -279,3 +279,20 @@ async def test_async_code_has_the_same(client, db, named):
     assert len([e async for e in entries.ascan("j119")]) == 11
     moved = await asyncio.gather(*(entries.adelete_all() for _ in range(2)))
     assert sum(b.moved for b in moved) == 1_200
+
+
+@pytest.mark.parametrize(
+    ("number", "size"), [(-1, 10), (0, 0), (0, -1), (0, 10_001), (1.5, 10), ("1", 10), (True, 10)]
+)
+def test_a_page_that_cannot_be_or_would_be_a_whole_set_is_refused(client, number, size):
+    for view in (*(s(client) for s in SETS.values()), Queue("mail", client), Leases(client)):
+        with pytest.raises(BadArgument, match="pages count from 0"):
+            view.page(number, size)
+
+
+def test_what_is_no_job_as_it_was_read_is_refused_with_what_reads_one(client):
+    retries, queue = RetrySet(client), Queue("mail", client)
+    says = r"takes a job as it was read, not 'a1b2' \(str\); find\(jid\) reads one"
+    for verb in (retries.retry, retries.delete, retries.kill, lambda e: retries.reschedule(e, NOW), queue.delete):
+        with pytest.raises(BadArgument, match=says):
+            verb("a1b2")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sidelamb import settings
 from sidelamb.api.calls import Shift
 from sidelamb.api.pattern import Pattern
-from sidelamb.api.record import JobRecord, moment
+from sidelamb.api.record import JobRecord, first_and_last, meant, moment
 from sidelamb.api.steps import Steps, View, arun, awaiting, blocking, run
 from sidelamb.errors import Malformed
 from sidelamb.lenient import epoch_s
@@ -96,10 +96,14 @@ class _Entries(View):
         return int(n)
 
     def _page(self, number: int = 0, size: int = PAGE, *, newest_first: bool = False) -> Steps[list[Entry]]:
-        """Return one page by rank, the lowest time first; page 0 is the first. Empty: there are no more."""
-        first = number * size
+        """Return one page by rank, the lowest time first; page 0 is the first. Empty: there are no more.
+
+        Raises:
+            BadArgument: `number` is below 0, or `size` not 1 to 10,000.
+        """
+        first, last = first_and_last(number, size, f"{type(self).__name__}.page")
         rev = ("REV",) if newest_first else ()
-        (flat,) = yield self._calls.read((self._key, "ZRANGE", first, first + size - 1, *rev, "WITHSCORES"))
+        (flat,) = yield self._calls.read((self._key, "ZRANGE", first, last, *rev, "WITHSCORES"))
         return _entries(flat)
 
     def _step(self, place: Place | None = None, size: int = PAGE) -> Steps[tuple[list[Entry], Place | None]]:
@@ -158,12 +162,12 @@ class _Entries(View):
         Raises:
             Malformed: its bytes are no job, so that no queue can have it. It can be deleted.
         """
-        moved: list[int] = yield self._calls.shift(self._key, self._now(), [self._run_now(entry)])
+        moved: list[int] = yield self._calls.shift(self._key, self._now(), [self._run_now(meant(entry, "retry"))])
         return bool(moved[0])
 
     def _delete(self, entry: Entry) -> Steps[bool]:
         """Delete an entry; say whether it was still there."""
-        moved: list[int] = yield self._calls.shift(self._key, self._now(), [Shift(entry.raw)])
+        moved: list[int] = yield self._calls.shift(self._key, self._now(), [Shift(meant(entry, "delete").raw)])
         return bool(moved[0])
 
     # --- moving many ---------------------------------------------------------------------------------------
@@ -223,7 +227,7 @@ class _Entries(View):
         """Say whether an entry came into the set after epoch s `began`, as far as it can be told."""
         raise NotImplementedError
 
-    def _run_now(self, entry: Entry) -> Shift:
+    def _run_now(self, entry: JobRecord) -> Shift:
         if entry.malformed:
             raise Malformed(f"the entry is not a job ({entry.malformed}); it can only be deleted")
         changes: dict[str, object] = {"enqueued_at": settings.stamp(self._now())}
@@ -295,7 +299,7 @@ class _Timed(_Entries):
         Raises:
             BadOption: `when` is no time.
         """
-        at = epoch_seconds(when, entry.name or "reschedule")
+        at = epoch_seconds(when, meant(entry, "reschedule").name or "reschedule")
         moved: list[int] = yield self._calls.shift(self._key, self._now(), [Shift(entry.raw, at=at)])
         return bool(moved[0])
 
@@ -312,7 +316,9 @@ class _Timed(_Entries):
 
     def _kill(self, entry: Entry) -> Steps[bool]:
         """Send an entry to `dead` as it is, without its hooks; say whether it was still there."""
-        moved: list[int] = yield self._calls.shift(self._key, self._now(), [Shift(entry.raw, dead=True)])
+        moved: list[int] = yield self._calls.shift(
+            self._key, self._now(), [Shift(meant(entry, "kill").raw, dead=True)]
+        )
         return bool(moved[0])
 
     def _kill_all(self, text: str = "", progress: Callable[[int], None] | None = None) -> Steps[Bulk]:

@@ -6,7 +6,7 @@ import datetime as dt  # noqa: TC003 - named tuples and dataclasses show it
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from sidelamb.api.record import JobRecord, moment
+from sidelamb.api.record import JobRecord, first_and_last, moment
 from sidelamb.api.steps import Steps, View, arun, awaiting, blocking, run
 from sidelamb.keys import source_of
 from sidelamb.lenient import epoch_s
@@ -49,9 +49,13 @@ class Leases(View):
         return int(n)
 
     def _page(self, number: int = 0, size: int = PAGE) -> Steps[list[LeaseRecord]]:
-        """Return one page, the first to expire first; page 0 is the first. Empty: there are no more."""
-        first, k = number * size, self._keys
-        (flat,) = yield self._calls.read((k.leases, "ZRANGE", first, first + size - 1, "WITHSCORES"))
+        """Return one page, the first to expire first; page 0 is the first. Empty: there are no more.
+
+        Raises:
+            BadArgument: `number` is below 0, or `size` not 1 to 10,000.
+        """
+        first, last = first_and_last(number, size, "Leases.page")
+        (flat,) = yield self._calls.read((self._keys.leases, "ZRANGE", first, last, "WITHSCORES"))
         return (yield from self._records(flat))
 
     def _records(self, flat: list[bytes]) -> Steps[list[LeaseRecord]]:

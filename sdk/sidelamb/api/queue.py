@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sidelamb.api.record import JobRecord
+from sidelamb.api.record import JobRecord, first_and_last, meant
 from sidelamb.api.steps import Steps, View, arun, awaiting, blocking, run
 from sidelamb.lenient import epoch_s
 from sidelamb.names import queue_name
@@ -59,11 +59,12 @@ class Queue(View):
         """Return one page of jobs, newest first; page 0 is the first. Empty: there are no more.
 
         Jobs under suspicion run before all others, and so stand last.
+
+        Raises:
+            BadArgument: `number` is below 0, or `size` not 1 to 10,000.
         """
-        first = number * size
-        waiting, raws = yield self._calls.read(
-            (self._list, "LLEN"), (self._list, "LRANGE", first, first + size - 1)
-        )
+        first, last = first_and_last(number, size, "Queue.page")
+        waiting, raws = yield self._calls.read((self._list, "LLEN"), (self._list, "LRANGE", first, last))
         if len(raws) < size:
             start, more = max(0, first - int(waiting)), size - len(raws)
             (alone,) = yield self._calls.read((self._alone, "LRANGE", start, start + more - 1))
@@ -87,8 +88,9 @@ class Queue(View):
 
     def _delete(self, record: JobRecord) -> Steps[bool]:
         """Delete one job; say whether it was still there. One that a worker has already is not stopped."""
+        raw = meant(record, "Queue.delete").raw
         for key in (self._list, self._alone):
-            if (yield self._calls.unqueue(key, [record.raw])):
+            if (yield self._calls.unqueue(key, [raw])):
                 return True
         return False
 

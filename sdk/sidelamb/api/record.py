@@ -5,17 +5,20 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import json
+import math
 import zlib
 from functools import cached_property
 from typing import Any
 
 from sidelamb.api.pattern import Pattern
-from sidelamb.errors import Malformed
+from sidelamb.errors import BadArgument, Malformed
 from sidelamb.lenient import epoch_s, whole
 from sidelamb.payload import decode, queue_of, tidy
+from sidelamb.wording import shown
 
-__all__ = ["JobRecord"]
+__all__ = ["JobRecord", "first_and_last", "meant", "moment"]
 
+MOST_A_PAGE = 10_000
 _BACKTRACE_MOST = 1_000_000
 """Bytes of a backtrace that is unpacked."""
 
@@ -151,6 +154,32 @@ class JobRecord:
 
     def _time(self, name: str) -> dt.datetime | None:
         return moment(epoch_s(self.payload.get(name)))
+
+
+def meant(record: Any, where: str) -> JobRecord:
+    """Return what a person wants to do something to, if it is a job as it was read.
+
+    Raises:
+        BadArgument: it is something else, like a job's id.
+    """
+    if not isinstance(record, JobRecord):
+        raise BadArgument(f"{where} takes a job as it was read, not {shown(record)}; find(jid) reads one")
+    return record
+
+
+def first_and_last(number: Any, size: Any, where: str) -> tuple[int, int]:
+    """Return the ranks where a page begins and ends.
+
+    Raises:
+        BadArgument: there can be no such page, or it would be a whole set.
+    """
+    for value, least, most in ((number, 0, math.inf), (size, 1, MOST_A_PAGE)):
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            raise BadArgument(
+                f"{where}: page {shown(number)} of {shown(size)} cannot be; pages count from 0, "
+                f"and hold 1 to {MOST_A_PAGE:,}"
+            )
+    return number * size, number * size + size - 1
 
 
 def moment(stamp: float | None) -> dt.datetime | None:
