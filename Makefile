@@ -1,5 +1,5 @@
 # make demo    install into .venv and watch real jobs run, from app to Redis to Lambda and back
-# make faults  ten fires of 10,000 jobs each: every part killed, stopped and cut off, and what came of it (15 minutes)
+# make faults  ten fires of 10,000 jobs each: every part killed, stopped and cut off, and what came of it (20 minutes)
 # make test    install into .venv and check everything: style, types, arrows, tests against the built wheel
 # make bench   speed and economy, beside nine other systems, each in an environment of its own (25 minutes)
 # make model   what a backlog and a steady load come to on AWS, simulated (2 minutes)
