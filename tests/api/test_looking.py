@@ -185,19 +185,21 @@ class TestRecord:
         assert JobRecord(payload("j1", **fields)).matches(text) is does
 
     @pytest.mark.parametrize(
-        "text", ["zoë", "zo", "def", "1000", "1e3", "a/b", "kk", "j1", "stras", '", "', "nothere"]
+        "text", ["zoë", "zo", "def", "1000", "1e3", "a/b", "kk", "j1", "stras", '", "', " nu", "a b", "nothere"]
     )
     def test_bytes_are_passed_over_undecoded_only_if_they_surely_do_not_match(self, text):
         raws = [
             payload("j1", args=["Zo\u00eb", 1e3]),
             payload("j1", args=["x"]).replace(b'"queue":"mail",', b""),
             payload("j1").replace(b'["j1"]', b'["a\\/b",1e3,"\xe2\x84\xaa\xe2\x84\xaa","q","q"]'),
+            payload("j1", args=[1, None, "a b"]),
             payload("j1", tags=["STRASSE"]),
         ]
         pattern = Pattern(text)
         for raw in raws:
             assert not (pattern.lacks(raw) and pattern.matches(JobRecord(raw))), raw
-        assert Pattern("nothere").lacks(raws[3])
+        assert Pattern("nothere").lacks(raws[-1])
+        assert Pattern("not here").lacks(raws[-1])
 
     def test_backtraces_are_unpacked(self):
         packed = base64.b64encode(zlib.compress(b'["a.py:1","b.py:2"]')).decode()

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Pattern"]
 
-_PLAIN = re.compile(r"[a-z0-9_@.-]*[a-z][a-z0-9_@.-]*\Z")
-"""What JSON writes as it is: no escapes, no number that could be written otherwise."""
+_PLAIN = re.compile(r"(?=.*[a-z])[a-z0-9_@.-][a-z0-9_@. -]*\Z")
+"""What JSON writes as it is: no escapes, no number that could be written otherwise, no space between values."""
 
 
 class Pattern:
