@@ -145,12 +145,21 @@ def it_is_compiled(bundle):
     assert b"/var/task/jobs.py" in (bundle / "__pycache__" / "jobs.cpython-313.pyc").read_bytes()
 
 
-def test_the_functions_of_the_deploy_page_fit_into_the_template(sam, tmp_path):
+def test_the_resources_of_the_deploy_page_fit_into_the_template(sam, tmp_path):
     page = (ROOT / "docs" / "deploy.md").read_text()
-    blocks = "\n".join(text.split("```")[0] for text in page.split("```yaml\n")[1:])
-    assert blocks.count("AWS::Serverless::Function") == 2
-    mark = "  # --- yours: resources\n"
-    assert mark in template()
-    (tmp_path / "template.yaml").write_text(template().replace(mark, mark + blocks))
+    video, layer, models, of_the_web = [text.split("```")[0] for text in page.split("```yaml\n")[1:]]
+    assert "VideoFunction:" in video
+    assert (
+        models.count(command := "      ImageConfig:\n        Command: [sidelamb_handlers.worker.handler]\n") == 1
+    )
+    web = models.replace(command, of_the_web).replace("ModelFunction", "WebFunction").replace("-models", "-web")
+    text = template()
+    for title, yours in (
+        ("  # --- yours: resources\n", video + layer + models + web),
+        ("      # --- yours: properties of the worker\n", "      Layers: [!Ref BigLayer]\n"),
+    ):
+        assert title in text
+        text = text.replace(title, title + yours)
+    (tmp_path / "template.yaml").write_text(text)
     env = clean(AWS_DEFAULT_REGION="us-east-1", SAM_CLI_TELEMETRY="0")
     assert "is a valid SAM Template" in run(sam, "validate", "--lint", cwd=tmp_path, env=env)

@@ -12,8 +12,9 @@ WHEELS     = $(foreach of,manylinux2014 manylinux_2_28 manylinux_2_34,--platform
 NEVER      = .[!.]* __pycache__ node_modules venv poller Makefile sidelamb.mk samconfig.toml template.yaml
 
 build-%:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13) and \
-		"this is Python %d.%d and the functions are on 3.13: PYTHON=… sam build" % sys.version_info[:2])'
+	@$(PYTHON) -c 'import importlib.util as lib, sys; sys.exit(sys.version_info[:2] != (3, 13) and \
+		"this is Python %d.%d and the functions are on 3.13: PYTHON=… sam build" % sys.version_info[:2] or \
+		lib.find_spec("pip") is None and "this Python has no pip, name another one: PYTHON=… sam build")'
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-compile --target "$(ARTIFACTS_DIR)" \
 		$(WHEELS) --implementation cp --python-version 3.13 --only-binary :all: --requirement requirements.txt
 	@tar -cf - $(patsubst %,--exclude="./%",$(NEVER) $(LEFT_OUT)) --exclude="__pycache__" . | tar -xf - -C "$(ARTIFACTS_DIR)"
