@@ -100,7 +100,10 @@ class App:
     def build(self, dist: Path) -> None:
         """Run `sam build`; until a release is on the index, the wheel is found in `dist`."""
         path = f"{bare_root.python_of_the_runtime().parent}:{os.environ['PATH']}"
-        self._run("build", env={"PIP_FIND_LINKS": str(dist), "PATH": path, "PROCESSOR": "x86_64"})
+        self._run(
+            "build",
+            env={"PIP_FIND_LINKS": str(dist), "PATH": path, "PROCESSOR": "x86_64", "POLLER_PROCESSOR": "x86_64"},
+        )
 
     def deploy(self, aws: Emulator, *words: str, **parameters: str) -> Stack:
         """Run `sam deploy`, and return what is there then. A parameter that is empty is left out."""

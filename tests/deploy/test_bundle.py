@@ -45,7 +45,8 @@ def app(tmp_path):
         "../../libs/other/other/__init__.py": "",
         "tests/test_jobs.py": "",
         "shop/poller/__init__.py": "",
-        **dict.fromkeys([".env", "venv/x", "poller/requirements.txt", "template.yaml", "__pycache__/x.pyc"], ""),
+        "poller/requirements.txt": "--find-links wheels\nbig==1\n",
+        **dict.fromkeys([".env", "venv/x", "template.yaml", "__pycache__/x.pyc"], ""),
     }.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text)
@@ -56,11 +57,11 @@ def app(tmp_path):
     return folder
 
 
-def made(app, *words, **env):
+def made(app, *words, what="WorkerFunction", **env):
     out = app.parent / "the bundle"
     out.mkdir()
     return out, subprocess.run(
-        ["make", "build-WorkerFunction", f"ARTIFACTS_DIR={out}", *words],
+        ["make", f"build-{what}", f"ARTIFACTS_DIR={out}", *words],
         cwd=app,
         env=os.environ | env,
         capture_output=True,
@@ -77,6 +78,28 @@ def test_libraries_of_the_monorepo_and_wheels_beside_the_app_come_into_it_and_wh
     assert there == {"jobs.py", "a file.txt", "requirements.txt", "big", "common", "other", "shop", "__pycache__"}
     assert (out / "shop" / "poller" / "__init__.py").exists(), "only the poller's own folder is left out"
     assert (out / "common" / "__pycache__" / "__init__.cpython-313.pyc").exists()
+
+
+def test_the_pollers_bundle_has_what_it_needs_and_nothing_of_the_app(app):
+    out, ended = made(app, what="PollerBundle", PYTHON=str(python_of_the_runtime()))
+    assert ended.returncode == 0, ended.stderr
+    assert [path.name for path in out.iterdir()] == ["python"]
+    assert {path.name for path in (out / "python").iterdir()} == {"big", "big-1.dist-info"}
+    code = out / "python" / "big" / "__pycache__" / "__init__.cpython-313.pyc"
+    assert b"/opt/sidelamb/python/big/__init__.py" in code.read_bytes()
+
+
+@pytest.mark.parametrize(("what", "processor"), [("WorkerFunction", "x86_64"), ("PollerBundle", "aarch64")])
+def test_functions_may_be_on_another_processor_and_the_pollers_task_is_not(app, what, processor):
+    said = subprocess.run(
+        ["make", "--dry-run", f"build-{what}", "ARTIFACTS_DIR=out"],
+        cwd=app,
+        env=os.environ | {"PROCESSOR": "x86_64"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert f"--platform manylinux2014_{processor}" in said
 
 
 def test_a_python_that_is_not_the_functions_is_refused_with_a_sentence(app):
