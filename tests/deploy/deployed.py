@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from sidelamb_local.scaffold import files
 from tests.deploy import bare_root
@@ -96,6 +96,13 @@ class App:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_text(text)
         for_the_emulator(folder / "template.yaml")
+
+    @classmethod
+    def there(cls, folder: Path, name: str) -> Self:
+        """Return the app that was written into this folder."""
+        found = cls.__new__(cls)
+        found.folder, found.name, found._sam = folder, name, sam_installed()
+        return found
 
     def build(self, dist: Path) -> None:
         """Run `sam build`; until a release is on the index, the wheel is found in `dist`."""

@@ -149,9 +149,8 @@ def test_the_resources_of_the_deploy_page_fit_into_the_template(sam, tmp_path):
     page = (ROOT / "docs" / "deploy.md").read_text()
     video, layer, models, of_the_web = [text.split("```")[0] for text in page.split("```yaml\n")[1:]]
     assert "VideoFunction:" in video
-    assert (
-        models.count(command := "      ImageConfig:\n        Command: [sidelamb_handlers.worker.handler]\n") == 1
-    )
+    command = "      ImageConfig:\n        Command: [sidelamb_handlers.worker.handler]\n"
+    assert models.count(command) == 1
     web = models.replace(command, of_the_web).replace("ModelFunction", "WebFunction").replace("-models", "-web")
     text = template()
     for title, yours in (
