@@ -12,7 +12,7 @@ from sidelamb_local.scaffold import SAMCONFIG, TEMPLATE, files
 
 ROOT = Path(__file__).parents[1]
 APP = "examples/hello"
-URIS = (("CodeUri: .", f"CodeUri: {APP}"), ("ContentUri: poller", f"ContentUri: {APP}/poller"))
+URIS = (("CodeUri: .", f"CodeUri: {APP}"), ("ContentUri: .", f"ContentUri: {APP}"))
 
 
 def own_files() -> dict[str, str]:

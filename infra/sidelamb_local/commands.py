@@ -80,7 +80,7 @@ def init(
 ) -> None:
     """Make a folder an app that `sam build && sam deploy --guided` puts on AWS.
 
-    Writes template.yaml, samconfig.toml, jobs.py and requirements.txt, and nothing over what is there. --upgrade
+    Writes template.yaml, samconfig.toml, sidelamb.mk, jobs.py and more, and nothing over what is there. --upgrade
     shows what would change and asks; without a terminal it changes nothing unless --yes is given.
 
         sidelamb init
@@ -234,7 +234,7 @@ def enqueue(  # noqa: PLR0917 - typer passes them by name
 
 @app.command()
 def cost(  # noqa: PLR0917 - typer passes them by name
-    jobs: Annotated[float, typer.Option("--jobs", min=0, help="Jobs a day.")] = 100_000,
+    jobs: Annotated[float, typer.Option("--jobs", min=0, max=1e12, help="Jobs a day.")] = 100_000,
     duration: Annotated[
         float, typer.Option("--duration", metavar="SECONDS", min=0.001, max=900, help="Of one job, alone.")
     ] = 0.2,
@@ -252,11 +252,17 @@ def cost(  # noqa: PLR0917 - typer passes them by name
     sidelamb cost
     sidelamb cost --jobs 5000000 --duration 0.2 --io 0.9 --packing 50 --threads 10
     """
-    from sidelamb_local.cost import Workload  # noqa: PLC0415
+    from sidelamb_local.cost import LONGEST_S, Workload, invocation_s  # noqa: PLC0415
     from sidelamb_local.cost_command import report  # noqa: PLC0415
     from sidelamb_local.prices import PRICES  # noqa: PLC0415
 
     work = Workload(jobs, duration, memory, io, packing, threads, in_flight, nat)
+    took = invocation_s(packing, threads, work)
+    if took > LONGEST_S:
+        raise LocalStackError(
+            f"an invocation of {packing:,} such jobs, {threads:,} at once, takes {took:,.0f} s, and Lambda ends "
+            f"it after {LONGEST_S}; give a smaller --packing, or more --threads if they mostly wait"
+        )
     typer.echo(report(work, PRICES))
 
 
@@ -277,7 +283,8 @@ def doctor(
     """
     _need(("yaml",))
     from sidelamb_local.address import remembered  # noqa: PLC0415
-    from sidelamb_local.doctor import Sign, examine  # noqa: PLC0415
+    from sidelamb_local.doctor import examine  # noqa: PLC0415
+    from sidelamb_local.finding import Sign  # noqa: PLC0415
 
     here = Path.cwd()
     url = redis or os.environ.get("SIDELAMB_REDIS_URL") or os.environ.get("REDIS_URL") or remembered(here) or ""

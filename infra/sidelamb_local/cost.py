@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sidelamb_local.prices import Prices
 
 __all__ = [
+    "LONGEST_S",
     "ROWS",
     "Bill",
     "Workload",
@@ -61,6 +62,9 @@ SQS_IDLE_POLLS = 5 * 3 * 60 * HOURS
 FARGATE_USE = 0.30
 """Of workers that are always there: how much of their time they run jobs, peaks and nights averaged."""
 LEAST_WORKERS = 2
+
+LONGEST_S = 900
+"""That an invocation may take."""
 
 SANDBOX_REQUESTS_S = 10
 """Synchronous invocations a second that Lambda lets one sandbox serve."""

@@ -125,7 +125,7 @@ def _look(client: Client, stack: Stack) -> Overview | None:
 
 def _greet(console: Console, stack: Stack) -> None:
     jobs = stack.project.jobs.names
-    where = f"{stack.worker_function} in {stack.project.template.name}"
+    where = f"{', '.join(one.name for one in stack.project.workers)} in {stack.project.template.name}"
     if stack.project.is_built_in:
         where = f"{', '.join(stack.project.modules)} with a built-in template"
     there_are = f"{_count(len(jobs), 'job')} of {where}: {_some(jobs)}"

@@ -109,10 +109,20 @@ def _from_json(line: str) -> JobLine | Message | str | None:
         said = orjson.loads(line)
     except orjson.JSONDecodeError:
         return line
-    if isinstance(said, dict) and "_aws" in said:
-        return None  # metrics
-    if not isinstance(said, dict) or "message" not in said or "level" not in said:
+    if not isinstance(said, dict):
         return line
+    if "_aws" in said or str(said.get("type", "")).startswith("platform."):
+        return None  # metrics, and the platform's own lines as JSON
+    return _said(said) or line
+
+
+def _said(said: dict[str, Any]) -> JobLine | Message | None:
+    """Return what one of our lines says, or one of Lambda's runtime about what no job has caught."""
+    if "errorType" in said and "log_level" in said:
+        text = f"{said['errorType']}: {one_line(str(said.get('errorMessage', '')))}"
+        return Message(str(said["log_level"]), text)
+    if "message" not in said or "level" not in said:
+        return None
     if "outcome" in said and "jid" in said:
         return _job(said)
     if "promoted" in said:

@@ -73,7 +73,9 @@ class LogGroups:
         for page in _asked(self._client.get_paginator("filter_log_events").paginate(**asked)):
             for event in page["events"]:
                 line = event["message"].rstrip("\n")
-                yield event["eventId"], Said(event["timestamp"] / 1000, _source(source), line)
+                # What stands for CloudWatch on one machine may give no id.
+                name = event.get("eventId") or f"{event.get('logStreamName')} {event['timestamp']} {line}"
+                yield name, Said(event["timestamp"] / 1000, _source(source), line)
 
 
 def _source(name: str) -> str:

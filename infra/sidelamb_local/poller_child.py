@@ -19,7 +19,7 @@ from sidelamb.link import Link
 from sidelamb_local.child import Child, how_it_ended
 from sidelamb_local.environment import region
 from sidelamb_local.errors import LocalStackError
-from sidelamb_local.project import to_toml
+from sidelamb_local.poller_toml import to_toml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -1,14 +1,13 @@
 """An app on this machine: its template, its functions, its job modules, and what a poller is to serve.
 
-What the app says itself counts: `sidelamb.toml` for capsules, `template.yaml` for functions, the worker's
-SIDELAMB_JOBS for modules. What it leaves open is derived: one capsule for the one worker function, with its
-timeout, serving `default` and every queue that a registered job names; without a template, two built-in functions
-on the app's folder. So a folder with a `jobs.py` is an app.
+What the app says itself counts: `sidelamb.toml` for capsules, or else those of the template's poller;
+`template.yaml` for functions, the workers' SIDELAMB_JOBS for modules. What it leaves open is derived: one capsule
+for the one worker function, with its timeout, serving `default` and every queue that a registered job names;
+without a template, two built-in functions on the app's folder. So a folder with a `jobs.py` is an app.
 """
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,9 +16,11 @@ from typing import TYPE_CHECKING
 from sidelamb.payload import DEFAULT_QUEUE
 from sidelamb_handlers.config import FILE as CONFIG_FILE
 from sidelamb_handlers.config import CapsuleConfig, Config, load_config
+from sidelamb_local.deployed import as_deployed, at_home, has_capsules, poller_config
 from sidelamb_local.errors import LocalStackError
+from sidelamb_local.poller_toml import quoted
 from sidelamb_local.probe import Found, probe
-from sidelamb_local.template import load_template
+from sidelamb_local.template import Template, load_template
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,6 +50,7 @@ class Project:
         config: The poller's settings, all but Redis; before `probed` without the queues of its jobs.
         env: Variables for its sandboxes, over the template's.
         is_built_in: Whether the template is the built-in one.
+        is_derived: Whether the app says nothing of capsules: there is one, for every queue of its jobs.
         jobs: What its modules register; nothing before `probed`.
     """
 
@@ -59,6 +61,7 @@ class Project:
     config: Config
     env: dict[str, str]
     is_built_in: bool
+    is_derived: bool = True
     jobs: Found = field(default_factory=Found)
 
     @property
@@ -66,12 +69,21 @@ class Project:
         """The function of the first capsule."""
         return self.functions[self.config.capsules[0].function]
 
+    @property
+    def workers(self) -> list[FunctionSpec]:
+        """The functions of all capsules, each once."""
+        return [self.functions[name] for name in dict.fromkeys(c.function for c in self.config.capsules)]
+
+    def modules_of(self, worker: FunctionSpec) -> tuple[str, ...]:
+        """Return the modules that one of the workers imports."""
+        return _split(self.env.get("SIDELAMB_JOBS") or worker.environment.get("SIDELAMB_JOBS", ""))
+
     def write_built_in(self) -> None:
         """Put the built-in template, if that is the one in use, where `template` says."""
         if not self.is_built_in:
             return
         data_dir_of(self.app_dir)
-        text = BUILT_IN.read_text().replace('"."', _quoted(str(self.worker.code_dir)))
+        text = BUILT_IN.read_text().replace('"."', quoted(str(self.worker.code_dir)))
         if not self.template.exists() or self.template.read_text() != text:
             self.template.write_text(text)
 
@@ -81,10 +93,14 @@ class Project:
         Raises:
             LocalStackError: The code cannot be imported as it is now.
         """
-        env = {**os.environ, **self.worker.environment, **self.env}
-        jobs = probe(self.modules, self.worker.code_dir, env)
-        has_file = (self.app_dir / CONFIG_FILE).exists()
-        config = self.config if has_file else _with_queues(self.config, jobs)
+        found = [
+            probe(self.modules_of(worker), worker.code_dir, {**os.environ, **worker.environment, **self.env})
+            for worker in self.workers
+        ]
+        queues = dict.fromkeys(queue for one in found for queue in one.queues)
+        names = dict.fromkeys(name for one in found for name in one.names)
+        jobs = Found(tuple(queues), tuple(names))
+        config = _with_queues(self.config, jobs) if self.is_derived else self.config
         return replace(self, config=config, jobs=jobs)
 
 
@@ -117,11 +133,15 @@ def load_project(
     path = own_template or app_dir / DATA_DIR / TEMPLATES[0]
     functions = load_template(own_template).functions if own_template else _built_in_functions(app_dir)
     given = _passed_on(functions, everything=own_template is None) | dict(env or {})
-    config = _config(app_dir, functions, path, in_flight=in_flight, namespace=namespace)
-    worker = functions[config.capsules[0].function]
-    chosen = tuple(modules) or _modules(app_dir, path if own_template else None, worker, given)
-    given["SIDELAMB_JOBS"] = ",".join(chosen)
-    return Project(app_dir, path, functions, chosen, config, given, is_built_in=own_template is None)
+    stack = as_deployed(own_template) if own_template else Template(path, functions)
+    said = _said(app_dir, stack)
+    config = (
+        _for_here(said, in_flight=in_flight, namespace=namespace or said.namespace)
+        if said
+        else _derived(functions, path, in_flight=in_flight, namespace=namespace)
+    )
+    project = Project(app_dir, path, functions, (), config, given, own_template is None, is_derived=not said)
+    return _with_modules(project, tuple(modules), path if own_template else None)
 
 
 def _built_in_functions(app_dir: Path) -> dict[str, FunctionSpec]:
@@ -146,39 +166,6 @@ def data_dir_of(app_dir: Path) -> Path:
     return folder
 
 
-def to_toml(config: Config) -> str:
-    """The settings as a `sidelamb.toml`."""
-    lines = [
-        f"namespace = {_quoted(config.namespace)}",
-        f"scheduler = {_quoted(config.scheduler)}",
-        f"stop_timeout = {config.stop_timeout}",
-    ]
-    for capsule in config.capsules:
-        lines += [f"[capsules.{_quoted(capsule.name)}]", *_capsule_lines(capsule)]
-    return "\n".join(lines) + "\n"
-
-
-def _capsule_lines(capsule: CapsuleConfig) -> list[str]:
-    if capsule.weights:
-        pairs = zip(capsule.queues, capsule.weights, strict=True)
-        queues = "{ " + ", ".join(f"{_quoted(queue)} = {weight}" for queue, weight in pairs) + " }"
-    else:
-        queues = "[" + ", ".join(map(_quoted, capsule.queues)) + "]"
-    return [
-        f"function = {_quoted(capsule.function)}",
-        f"queues = {queues}",
-        f"in_flight = {capsule.in_flight}",
-        f"jobs = {capsule.jobs}",
-        f"threads = {capsule.threads}",
-        f"timeout = {capsule.timeout}",
-        f"detached = {str(capsule.detached).lower()}",
-    ]
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
-
-
 def _passed_on(functions: Mapping[str, FunctionSpec], *, everything: bool) -> dict[str, str]:
     """What a sandbox sees of this shell's environment: what the template declares for it, as with `sam local`.
 
@@ -192,26 +179,21 @@ def _passed_on(functions: Mapping[str, FunctionSpec], *, everything: bool) -> di
     }
 
 
-def _config(
-    app_dir: Path, functions: Mapping[str, FunctionSpec], path: Path, *, in_flight: int, namespace: str
-) -> Config:
+def _said(app_dir: Path, stack: Template) -> Config | None:
+    """Return the capsules that the app says it has, in its file or in its template; None if it says nothing."""
     file = app_dir / CONFIG_FILE
-    if not file.exists():
-        return _derived(functions, path, in_flight=in_flight, namespace=namespace)
-    config = load_config(file, {"SIDELAMB_REDIS_URL": "redis://local"})
-    named = [*(capsule.function for capsule in config.capsules), *filter(None, [config.scheduler])]
-    for name in named:
-        if name not in functions:
-            raise LocalStackError(
-                f"{file} names the function {name!r}, and {path} has only {', '.join(functions)}; correct one"
-            )
+    if file.exists():
+        return at_home(load_config(file, {"SIDELAMB_REDIS_URL": "redis://local"}), stack, str(file))
+    # A namespace keeps stacks apart on AWS; here there is nobody to be kept apart from.
+    config = poller_config(stack) if has_capsules(stack) else None
+    return replace(config, namespace="") if config else None
+
+
+def _for_here(config: Config, *, in_flight: int, namespace: str) -> Config:
+    """Return settings that fit onto this machine."""
     capsules = tuple(replace(capsule, in_flight=min(capsule.in_flight, in_flight)) for capsule in config.capsules)
-    return replace(
-        config,
-        capsules=capsules,
-        namespace=namespace or config.namespace,
-        stop_timeout=min(config.stop_timeout, STOP_TIMEOUT_S),
-    )
+    stop_timeout = min(config.stop_timeout, STOP_TIMEOUT_S)
+    return replace(config, redis="", capsules=capsules, namespace=namespace, stop_timeout=stop_timeout)
 
 
 def _derived(functions: Mapping[str, FunctionSpec], path: Path, *, in_flight: int, namespace: str) -> Config:
@@ -223,7 +205,8 @@ def _derived(functions: Mapping[str, FunctionSpec], path: Path, *, in_flight: in
     if len(workers) > 1:
         names = ", ".join(spec.name for spec in workers)
         raise LocalStackError(
-            f"{path} has several workers ({names}); say in {CONFIG_FILE} which queues each of them serves"
+            f"{path} has several workers ({names}); say in {CONFIG_FILE}, or in its section `yours: capsules`, "
+            "which queues each of them serves"
         )
     scheduler = next((spec.name for spec in functions.values() if spec.handler == SCHEDULER), "")
     capsule = CapsuleConfig("default", workers[0].name, in_flight=in_flight, timeout=workers[0].timeout_s)
@@ -236,17 +219,27 @@ def _with_queues(config: Config, jobs: Found) -> Config:
     return replace(config, capsules=capsules)
 
 
-def _modules(
-    app_dir: Path, own_template: Path | None, worker: FunctionSpec, env: Mapping[str, str]
-) -> tuple[str, ...]:
-    said = (
-        env.get("SIDELAMB_JOBS") or os.environ.get("SIDELAMB_JOBS") or worker.environment.get("SIDELAMB_JOBS", "")
-    )
-    if said:
-        return tuple(name.strip() for name in said.split(",") if name.strip())
-    if (worker.code_dir / "jobs.py").exists() or (worker.code_dir / "jobs" / "__init__.py").exists():
-        return ("jobs",)
-    where = f"set SIDELAMB_JOBS for {worker.name} in {own_template}" if own_template else "say --jobs your.module"
+def _with_modules(project: Project, asked: tuple[str, ...], own_template: Path | None) -> Project:
+    """Return the project with the job modules of its workers: those asked for, or what each says of itself."""
+    said = asked or _split(project.env.get("SIDELAMB_JOBS") or os.environ.get("SIDELAMB_JOBS", ""))
+    if not said and all(worker.environment.get("SIDELAMB_JOBS") for worker in project.workers):
+        each = [name for worker in project.workers for name in project.modules_of(worker)]
+        return replace(project, modules=tuple(dict.fromkeys(each)))
+    chosen = said or _modules(project, own_template)
+    return replace(project, modules=chosen, env=project.env | {"SIDELAMB_JOBS": ",".join(chosen)})
+
+
+def _modules(project: Project, own_template: Path | None) -> tuple[str, ...]:
+    """Return the modules of workers, one of which at least does not say which it has."""
+    silent = next(one for one in project.workers if not one.environment.get("SIDELAMB_JOBS"))
+    if (silent.code_dir / "jobs.py").exists() or (silent.code_dir / "jobs" / "__init__.py").exists():
+        others = (name for worker in project.workers for name in project.modules_of(worker))
+        return tuple(dict.fromkeys(["jobs", *others]))
+    where = f"set SIDELAMB_JOBS for {silent.name} in {own_template}" if own_template else "say --jobs your.module"
     raise LocalStackError(
-        f"no jobs were found in {app_dir}: create jobs.py with a function under @job, or {where}"
+        f"no jobs were found in {project.app_dir}: create jobs.py with a function under @job, or {where}"
     )
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())

@@ -17,8 +17,10 @@ import yaml
 from sidelamb_local.environment import function_arn
 from sidelamb_local.errors import TemplateError
 from sidelamb_local.intrinsics import UNKNOWN, Scope, TemplateLoader, pseudo_parameters, text_of
+from sidelamb_local.poller_task import task_environment
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 __all__ = ["FunctionSpec", "Template", "TemplateError", "load_template"]
@@ -65,14 +67,27 @@ class FunctionSpec:
 
 @dataclass(frozen=True)
 class Template:
-    """What was read: the functions by name, and from where."""
+    """What was read.
+
+    Attributes:
+        path: From where.
+        functions: By name.
+        deployed: The names that functions have on AWS, each with its name here.
+        poller: The environment of the poller's task, as far as it can be told without AWS; empty if there is none.
+    """
 
     path: Path
     functions: dict[str, FunctionSpec]
+    deployed: dict[str, str] = field(default_factory=dict)
+    poller: dict[str, str] = field(default_factory=dict)
 
 
-def load_template(path: Path) -> Template:
+def load_template(path: Path, given: Mapping[str, str] | None = None) -> Template:
     """Read the functions of a SAM template.
+
+    Args:
+        path: Where it is.
+        given: Parameters that have another value than their default; `AWS::StackName` too.
 
     Raises:
         TemplateError: It is not there, is not YAML, or has no function that can be run here.
@@ -83,16 +98,19 @@ def load_template(path: Path) -> Template:
         raise TemplateError(f"{path} has no Resources; add an {SERVERLESS_FUNCTION} to it.")
     globals_ = _mapping(_mapping(document.get("Globals")).get("Function"))
     properties = {
-        logical_id: _merged(globals_, _mapping(resource.get("Properties")))
+        logical_id: _merged(globals_, _unpacked(resource))
         for logical_id, resource in resources.items()
         if isinstance(resource, dict) and resource.get("Type") == SERVERLESS_FUNCTION
     }
-    scope = _scope(document, properties)
+    scope = _scope(document, properties, given or {})
     ours = {key: value for key, value in properties.items() if _is_python(scope, value)}
     if not ours:
         raise TemplateError(f"{path} has no Lambda functions in Python; add an {SERVERLESS_FUNCTION} to it.")
     specs = [_spec(path, key, value, scope) for key, value in ours.items()]
-    return Template(path, {spec.name: spec for spec in specs})
+    named = {spec.name: scope.resolve(ours[spec.logical_id].get("FunctionName")) for spec in specs}
+    deployed = {there if isinstance(there, str) else here: here for here, there in named.items()}
+    poller = task_environment(resources, scope, {spec.logical_id: spec.name for spec in specs})
+    return Template(path, {spec.name: spec for spec in specs}, deployed, poller)
 
 
 def _document(path: Path) -> dict[str, Any]:
@@ -112,7 +130,7 @@ def _document(path: Path) -> dict[str, Any]:
     return document
 
 
-def _scope(document: dict[str, Any], functions: dict[str, dict[str, Any]]) -> Scope:
+def _scope(document: dict[str, Any], functions: dict[str, dict[str, Any]], given: Mapping[str, str]) -> Scope:
     defaults = {
         name: parameter["Default"]
         for name, parameter in _mapping(document.get("Parameters")).items()
@@ -120,7 +138,7 @@ def _scope(document: dict[str, Any], functions: dict[str, dict[str, Any]]) -> Sc
     }
     names = {key: _name(key, properties) for key, properties in functions.items()}
     return Scope(
-        references=pseudo_parameters() | defaults | names,
+        references=pseudo_parameters() | defaults | dict(given) | names,
         attributes={f"{key}.Arn": function_arn(name) for key, name in names.items()},
         conditions=_mapping(document.get("Conditions")),
         mappings=_mapping(document.get("Mappings")),
@@ -156,6 +174,19 @@ def _merged(globals_: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
         if isinstance(value, dict) and isinstance(own.get(key), dict)
     }
     return globals_ | own | both
+
+
+def _unpacked(resource: dict[str, Any]) -> dict[str, Any]:
+    """Return a function's properties; those of an image as of a folder, if they say which handler it runs.
+
+    Here it runs from its Docker context, on this Python and what is installed for it.
+    """
+    properties, metadata = _mapping(resource.get("Properties")), _mapping(resource.get("Metadata"))
+    match _mapping(properties.get("ImageConfig")).get("Command"):
+        case [str() as handler, *_]:
+            folder = {"Handler": handler, "CodeUri": metadata.get("DockerContext")}
+            return properties | folder | {"PackageType": "Zip"}
+    return properties
 
 
 def _is_python(scope: Scope, properties: dict[str, Any]) -> bool:

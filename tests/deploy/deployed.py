@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from sidelamb_local.scaffold import files
 from tests.deploy import bare_root
@@ -97,10 +97,20 @@ class App:
             (folder / path).write_text(text)
         for_the_emulator(folder / "template.yaml")
 
+    @classmethod
+    def there(cls, folder: Path, name: str) -> Self:
+        """Return the app that was written into this folder."""
+        found = cls.__new__(cls)
+        found.folder, found.name, found._sam = folder, name, sam_installed()
+        return found
+
     def build(self, dist: Path) -> None:
         """Run `sam build`; until a release is on the index, the wheel is found in `dist`."""
         path = f"{bare_root.python_of_the_runtime().parent}:{os.environ['PATH']}"
-        self._run("build", env={"PIP_FIND_LINKS": str(dist), "PATH": path, "PROCESSOR": "x86_64"})
+        self._run(
+            "build",
+            env={"PIP_FIND_LINKS": str(dist), "PATH": path, "PROCESSOR": "x86_64", "POLLER_PROCESSOR": "x86_64"},
+        )
 
     def deploy(self, aws: Emulator, *words: str, **parameters: str) -> Stack:
         """Run `sam deploy`, and return what is there then. A parameter that is empty is left out."""

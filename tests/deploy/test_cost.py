@@ -169,3 +169,12 @@ def test_the_command_takes_the_workload_and_works_without_any_option():
     some = run("--jobs", "0", "--duration", "1", "--memory", "1024", "--io", "0.9", "--packing", "5", "--nat")
     assert some.stdout.startswith("0 jobs a day of 1 s (90% of it waiting), 1,024 MB, 5 an invocation")
     assert run("--io", "2").returncode == 2
+    for impossible in ("inf", "1e300", "nan"):
+        ended = run("--jobs", impossible)
+        assert (ended.returncode, "Traceback" in ended.stderr) == (2, False)
+    ended = run("--duration", "10", "--packing", "100")
+    assert ended.stderr.startswith(
+        "sidelamb: an invocation of 100 such jobs, 1 at once, takes 1,000 s, and Lambda ends"
+    )
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
+    assert run("--duration", "10", "--packing", "100", "--threads", "10", "--io", "0.9").returncode == 0

@@ -11,8 +11,11 @@ import time
 import pytest
 
 from sidelamb_handlers.config import CapsuleConfig, Config
-from sidelamb_local.doctor import RedisFacts, Sign, about_connections, examine, judge_redis
+from sidelamb_local.doctor import about_connections, examine
+from sidelamb_local.finding import Sign
+from sidelamb_local.redis_facts import RedisFacts, judge_redis
 from sidelamb_local.redis_server import RedisServer
+from sidelamb_local.scaffold import files
 
 GOOD = {
     "redis_version": "7.0.15",
@@ -117,6 +120,41 @@ def test_the_settings_of_the_app_are_what_is_summed_up(app):
 
 
 # --- Redis ---
+
+
+def deployed_with(app, parameters):
+    for name, text in files("shop").items():
+        if name in {"template.yaml", "samconfig.toml"}:
+            (app / name).write_text(text)
+    said = 'capabilities = "CAPABILITY_IAM"'
+    written = (app / "samconfig.toml").read_text().replace(said, f"{said}\nparameter_overrides = {parameters}", 1)
+    (app / "samconfig.toml").write_text(written)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        r'"RedisUrl=\"rediss://in.use\" Queues=\"low=2, default\" InFlight=\"50\" Threads=4 WorkerTimeout=90"',
+        '["RedisUrl=rediss://in.use:6379", "Queues=low,default", "InFlight=50", "Threads=4", "WorkerTimeout=90"]',
+    ],
+)
+def test_of_a_stack_the_parameters_of_its_deploy_are_summed_up(app, parameters):
+    deployed_with(app, parameters)
+    findings = examined(app, allowed=100)
+    assert [text.partition(" =")[0] for text in wrong(findings)] == ["50 sandboxes x 4 threads"]
+    assert "= 200 database connections" in wrong(findings)[0]
+    assert ("ok", "capsules and functions agree on their timeouts") in findings
+
+
+def test_a_queue_that_the_stacks_poller_does_not_take_is_found(app):
+    deployed_with(app, "[]")
+    (said,) = wrong(examined(app))
+    assert said.startswith("nobody serves the queue 'low', so its jobs wait; add it to a capsule's queues")
+
+
+def test_settings_with_which_the_stacks_poller_would_not_start_are_found(app):
+    deployed_with(app, '"Queues=low,low"')
+    assert wrong(examined(app)) == ["capsule 'default': a queue stands twice in low, low"]
 
 
 def test_a_good_redis_has_nothing_wrong():

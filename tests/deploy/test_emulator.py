@@ -9,11 +9,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
+import shutil
 import subprocess
-import textwrap
+import sys
 import time
-from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
@@ -21,37 +20,13 @@ from botocore.exceptions import ClientError
 from sidelamb import Client
 from sidelamb.api import RetrySet, Stats
 from tests.deploy import bare_root, island
-from tests.deploy.deployed import App, wheels
-from tests.deploy.emulator import REDIS_URL, emulator
+from tests.deploy.deployed import owner_env
+from tests.deploy.emulator import REDIS_URL, REGION, emulator
 
 pytestmark = [
     pytest.mark.timeout(900),
     pytest.mark.skipif(not island.possible(), reason="a network of one's own needs root"),
 ]
-
-
-DOCS = Path(__file__).parents[2] / "docs"
-VIDEO_JOBS = """\
-from sidelamb import job
-
-@job(name="cut", queue="video")
-def cut(what: str) -> None:
-    print(f"cutting {what}")
-"""
-
-
-def shown(page, language, words):
-    """The block of a page that has these words, for it to be true."""
-    blocks = re.findall(rf"^```{language}\n(.*?)^```$", (DOCS / page).read_text(), re.MULTILINE | re.DOTALL)
-    (text,) = [block for block in blocks if words in block]
-    return text
-
-
-VIDEO = {
-    "resources": shown("deploy.md", "yaml", "VideoFunction:"),
-    "capsules": textwrap.indent(shown("poller.md", "toml", "[capsules.video]"), " " * 16),
-    "functions of the poller": shown("poller.md", "yaml", "VideoFunction.Alias"),
-}
 
 
 def until(holds, *tasks):
@@ -64,15 +39,13 @@ def until(holds, *tasks):
         time.sleep(0.1)
 
 
-def test_two_stacks_run_their_jobs_and_never_meet(tmp_path):
-    app = App(tmp_path / "shop", "shop", VIDEO, {"video/jobs.py": VIDEO_JOBS})
-    app.build(wheels(tmp_path / "dist"))
+def test_two_stacks_run_their_jobs_and_never_meet(shop_app, tmp_path):
     roots = [tmp_path / "root", tmp_path / "other"]
-    for root in roots:
-        bare_root.make(root, bare_root.python_of_the_runtime())
+    bare_root.make(roots[0], bare_root.python_of_the_runtime())
+    shutil.copytree(roots[0], roots[1], symlinks=True, copy_function=os.link)
     with emulator(tmp_path) as aws:
-        shop = app.deploy(aws)
-        staging = app.deploy(aws, "--config-env", "staging", Namespace="staging")
+        shop = shop_app.deploy(aws)
+        staging = shop_app.deploy(aws, "--config-env", "staging", Namespace="staging")
         no_name_is_in_both(shop, staging)
         with contextlib.ExitStack() as stack:
             first = stack.enter_context(shop.poller(roots[0], tmp_path / "shop.log"))
@@ -83,7 +56,7 @@ def test_two_stacks_run_their_jobs_and_never_meet(tmp_path):
             jobs_run_where_they_were_enqueued(shop, staging, clients, first, second)
             a_queue_of_its_own_goes_to_a_function_of_its_own(shop, clients[0], first)
             the_deployed_scheduler_promotes(shop, clients[0], first)
-            a_failed_job_is_retried(clients[0], first)
+            a_failed_job_is_retried(shop, clients[0], first)
             the_health_check_sees_it(shop, roots[0])
             assert first.terminate() == 0
             assert '"message":"stopped"' in first.said
@@ -105,9 +78,21 @@ def jobs_run_where_they_were_enqueued(shop, staging, clients, *tasks):
 
 
 def a_queue_of_its_own_goes_to_a_function_of_its_own(shop, client, *tasks):
-    client.enqueue("cut", "film", queue="video")
-    until(lambda: any("cutting film" in line for line in shop.log("/aws/lambda/shop-video")), *tasks)
-    assert not any("cutting" in line for line in shop.log("worker"))
+    """Its job is in no other one's modules; what it says is where the stack's queries and `sidelamb logs` look."""
+    jid = client.enqueue("cut", "film", queue="video")
+    until(lambda: any(jid in line and "succeeded" in line for line in shop.log("worker")), *tasks)
+    assert any("cutting film" in line for line in shop.log("worker"))
+    for option in (["--queue", "video"], ["--class", "cut"], ["--jid", jid]):
+        said = logs(shop, *option)
+        assert f"✓ cut  {jid}" in said
+        assert "jobs.greet" not in said
+
+
+def logs(stack, *options):
+    """What `sidelamb logs` shows a person of a stack."""
+    command = [sys.executable, "-m", "sidelamb_local.cli", "logs", "--stack", stack.name, *options]
+    env = os.environ | owner_env(stack.aws.endpoint) | {"AWS_REGION": REGION}
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=True).stdout
 
 
 def said_of(stack):
@@ -122,11 +107,12 @@ def the_deployed_scheduler_promotes(shop, client, *tasks):
     assert shop.log("scheduler")
 
 
-def a_failed_job_is_retried(client, *tasks):
+def a_failed_job_is_retried(shop, client, *tasks):
     jid = client.enqueue("jobs.greet", "one", "too many")
     until(lambda: [entry.jid for entry in RetrySet(client=client)] == [jid], *tasks)
     (entry,) = RetrySet(client=client)
     assert entry.error_class == "TypeError"
+    until(lambda: f"↻ jobs.greet  {jid}" in logs(shop, "--failed"), *tasks)
 
 
 def the_health_check_sees_it(stack, root):

@@ -64,9 +64,11 @@ def clean(**more):
 
 def test_from_an_empty_folder_to_a_job_that_runs_and_a_bundle_that_is_built(tmp_path, dist, sam):
     venv = tmp_path / "venv"
-    run(sys.executable, "-m", "venv", str(venv), cwd=tmp_path, env=clean())
+    run(sys.executable, "-m", "venv", "--without-pip", str(venv), cwd=tmp_path, env=clean())
     wheel = next(dist.glob("*.whl"))
-    run(str(venv / "bin" / "pip"), "install", "--quiet", f"{wheel}[local]", cwd=tmp_path, env=clean())
+    # This environment's pip, which need not be installed there first; what is not imported need not be compiled.
+    pip = [sys.executable, "-m", "pip", "--python", str(venv / "bin" / "python")]
+    run(*pip, "install", "--quiet", "--no-compile", f"{wheel}[local]", cwd=tmp_path, env=clean())
     sidelamb = str(venv / "bin" / "sidelamb")
     app = tmp_path / "shop"
     app.mkdir()
@@ -145,12 +147,20 @@ def it_is_compiled(bundle):
     assert b"/var/task/jobs.py" in (bundle / "__pycache__" / "jobs.cpython-313.pyc").read_bytes()
 
 
-def test_the_functions_of_the_deploy_page_fit_into_the_template(sam, tmp_path):
+def test_the_resources_of_the_deploy_page_fit_into_the_template(sam, tmp_path):
     page = (ROOT / "docs" / "deploy.md").read_text()
-    blocks = "\n".join(text.split("```")[0] for text in page.split("```yaml\n")[1:])
-    assert blocks.count("AWS::Serverless::Function") == 2
-    mark = "  # --- yours: resources\n"
-    assert mark in template()
-    (tmp_path / "template.yaml").write_text(template().replace(mark, mark + blocks))
+    video, layer, models, of_the_web = [text.split("```")[0] for text in page.split("```yaml\n")[1:]]
+    assert "VideoFunction:" in video
+    command = "      ImageConfig:\n        Command: [sidelamb_handlers.worker.handler]\n"
+    assert models.count(command) == 1
+    web = models.replace(command, of_the_web).replace("ModelFunction", "WebFunction").replace("-models", "-web")
+    text = template()
+    for title, yours in (
+        ("  # --- yours: resources\n", video + layer + models + web),
+        ("      # --- yours: properties of the worker\n", "      Layers: [!Ref BigLayer]\n"),
+    ):
+        assert title in text
+        text = text.replace(title, title + yours)
+    (tmp_path / "template.yaml").write_text(text)
     env = clean(AWS_DEFAULT_REGION="us-east-1", SAM_CLI_TELEMETRY="0")
     assert "is a valid SAM Template" in run(sam, "validate", "--lint", cwd=tmp_path, env=env)

@@ -14,7 +14,6 @@ from botocore.exceptions import ClientError
 from sidelamb import Client
 from sidelamb.api import Stats
 from tests.deploy import bare_root, island
-from tests.deploy.deployed import App, wheels
 from tests.deploy.emulator import REDIS_URL, emulator
 from tests.deploy.test_emulator import until
 
@@ -24,18 +23,16 @@ pytestmark = [
 ]
 
 
-def test_the_functions_read_exactly_their_secret_and_follow_their_parameters(tmp_path):
-    app = App(tmp_path / "shop", "shop", {}, {})
-    app.build(wheels(tmp_path / "dist"))
+def test_the_functions_read_exactly_their_secret_and_follow_their_parameters(shop_app, tmp_path):
     with emulator(tmp_path) as aws:
         secrets = aws.client("secretsmanager")
         arn = secrets.create_secret(Name="shop/redis", SecretString=REDIS_URL)["ARN"]
         other = secrets.create_secret(Name="shop/other", SecretString="redis://elsewhere")["ARN"]
-        shop = app.deploy(aws, RedisUrl="", RedisSecret=arn)
+        shop = shop_app.deploy(aws, RedisUrl="", RedisSecret=arn)
         nothing_shows_the_url(shop)
         a_job_runs(shop, tmp_path)
         only_its_own_secret_is_read(shop, arn, other)
-        a_parameter_reaches_the_alias(app, aws, arn)
+        a_parameter_reaches_the_alias(shop_app, aws, arn)
 
 
 def nothing_shows_the_url(shop):

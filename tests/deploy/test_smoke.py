@@ -26,7 +26,8 @@ def owner(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", f"{bare_root.python_of_the_runtime().parent}:{os.environ['PATH']}")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PROCESSOR", "x86_64")
+    for name in ("PROCESSOR", "POLLER_PROCESSOR"):
+        monkeypatch.setenv(name, "x86_64")
     for name, value in owner_env("").items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_ENDPOINT_URL")

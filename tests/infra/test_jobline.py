@@ -90,3 +90,16 @@ def test_only_the_end_of_a_job_is_a_job():
 
 def test_metrics_are_nothing_for_a_person():
     assert read_line('{"_aws":{"Timestamp":1},"Stack":"shop","Pollers":1}') is None
+
+
+@pytest.mark.parametrize("kind", ["initStart", "start", "runtimeDone", "report", "extension", "restoreReport"])
+def test_the_platforms_own_lines_are_not_the_apps_in_their_json_form_either(kind):
+    record = {"requestId": "11-22", "status": "success", "metrics": {"durationMs": 7.83, "billedDurationMs": 8}}
+    line = {"time": "2026-11-24T02:36:12.384Z", "type": f"platform.{kind}", "record": record}
+    assert read_line(json.dumps(line)) is None
+
+
+def test_an_error_that_lambdas_runtime_logs_is_told_in_short():
+    line = {"timestamp": "2026-11-24T02:36:12Z", "log_level": "ERROR", "errorType": "ImportError"}
+    line |= {"errorMessage": "no module\nnamed x", "requestId": "11-22", "stackTrace": ["…"]}
+    assert read_line(json.dumps(line)) == Message("ERROR", "ImportError: no module named x")

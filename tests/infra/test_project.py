@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import textwrap
 
 import pytest
 
@@ -11,8 +12,10 @@ from sidelamb import ConfigError
 from sidelamb_handlers.config import load_config
 from sidelamb_local.address import free_port_of, remember, remembered
 from sidelamb_local.errors import LocalStackError
+from sidelamb_local.poller_toml import to_toml
 from sidelamb_local.probe import Found, probe
-from sidelamb_local.project import data_dir_of, load_project, to_toml
+from sidelamb_local.project import data_dir_of, load_project
+from sidelamb_local.scaffold import files
 
 JOBS = "from sidelamb import job\n@job(queue='low')\ndef work(): ...\n"
 TEMPLATE = """
@@ -198,6 +201,124 @@ def test_settings_written_for_the_poller_are_read_by_it_as_they_were(app, queues
     assert load_config(file, {"SIDELAMB_REDIS_URL": "redis://local"}) == config.__class__(
         "redis://local", config.capsules, config.namespace, config.scheduler, config.stop_timeout
     )
+
+
+# --- several functions, as sidelamb init's template has them ---
+
+VIDEO = """\
+  VideoFunction:
+    Type: AWS::Serverless::Function
+    Properties:
+      FunctionName: !Sub "${AWS::StackName}-video"
+      CodeUri: media
+      Handler: sidelamb_handlers.worker.handler
+      Timeout: 900
+      Environment: {Variables: {SIDELAMB_JOBS: video.jobs}}
+"""
+CAPSULES = """\
+[capsules.default]
+function = "${AWS::StackName}-worker:live"
+timeout = 60
+[capsules.video]
+function = "${AWS::StackName}-video:live"
+queues = ["video"]
+in_flight = 50
+timeout = 900
+"""
+
+
+@pytest.fixture
+def media(tmp_path):
+    """What `sidelamb init` writes, and a function with a folder and jobs of its own."""
+    for name, text in files("shop").items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    write_section(tmp_path, "resources", VIDEO)
+    (tmp_path / "media" / "video").mkdir(parents=True)
+    (tmp_path / "media" / "video" / "jobs.py").write_text(JOBS.replace("low", "video"))
+    return tmp_path
+
+
+def write_section(folder, title, text):
+    mark, written = f"# --- yours: {title}\n", (folder / "template.yaml").read_text()
+    assert mark in written
+    (folder / "template.yaml").write_text(written.replace(mark, mark + text))
+
+
+def each_has_its_own(project):
+    assert [capsule.function for capsule in project.config.capsules] == ["WorkerFunction", "VideoFunction"]
+    assert project.config.queues == ("default", "video")
+    assert project.config.capsules[1].in_flight == 4
+    assert project.modules == ("jobs", "video.jobs")
+    assert "SIDELAMB_JOBS" not in project.env, "each function has its own"
+    assert project.probed().jobs == Found(("default", "video"), ("jobs.greet", "video.jobs.work"))
+
+
+def test_capsules_in_the_templates_own_section_are_the_ones_here_too(media):
+    write_section(media, "capsules", textwrap.indent(CAPSULES, " " * 16))
+    project = read(media)
+    each_has_its_own(project)
+    assert (project.config.scheduler, project.config.namespace) == ("SchedulerFunction", "")
+    assert project.config.stop_timeout == 5
+
+
+def test_a_pollers_file_may_have_the_names_of_aws(media):
+    text = CAPSULES.replace("${AWS::StackName}", "shop")
+    (media / "sidelamb.toml").write_text(f'scheduler = "shop-scheduler:live"\n{text}')
+    each_has_its_own(read(media))
+    (media / "sidelamb.toml").write_text(text.replace("shop-video", "shop-vdieo"))
+    with pytest.raises(
+        LocalStackError, match=r"names the function 'shop-vdieo:live', and .* has only shop-worker, "
+    ):
+        read(media)
+
+
+def test_modules_that_are_asked_for_are_those_of_all_functions(media):
+    write_section(media, "capsules", textwrap.indent(CAPSULES, " " * 16))
+    project = read(media, modules=("a", "b"))
+    assert (project.modules, project.env["SIDELAMB_JOBS"]) == (("a", "b"), "a,b")
+
+
+def test_capsules_that_are_wrong_are_the_pollers_own_error(media):
+    write_section(media, "capsules", " " * 16 + "[capsules.video\n")
+    with pytest.raises(ConfigError, match="SIDELAMB_TOML is not TOML"):
+        read(media)
+
+
+def test_no_parameter_of_a_deploy_reaches_a_function_here(media):
+    config = (media / "samconfig.toml").read_text()
+    given = (
+        'capabilities = "CAPABILITY_IAM"\nparameter_overrides = "RedisUrl=\\"rediss://in.use\\" WorkerTimeout=90"'
+    )
+    (media / "samconfig.toml").write_text(config.replace('capabilities = "CAPABILITY_IAM"', given, 1))
+    write_section(media, "capsules", textwrap.indent(CAPSULES, " " * 16))
+    project = read(media)
+    assert "in.use" not in str(project)
+    assert project.worker.timeout_s == 60
+
+
+@pytest.mark.parametrize("wrong", ["not toml", '[default.deploy.parameters]\nparameter_overrides = "A=\\"b"'])
+def test_a_samconfig_that_cannot_be_read_is_one_line(media, wrong):
+    (media / "samconfig.toml").write_text(wrong)
+    with pytest.raises(LocalStackError, match=r"samconfig.toml.* cannot be read") as caught:
+        read(media)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_image_runs_here_from_its_folder_if_it_names_its_handler(media):
+    image = VIDEO.replace(
+        "      CodeUri: media\n      Handler: sidelamb_handlers.worker.handler\n", "      PackageType: Image\n%s"
+    )
+    command = '      ImageConfig: {Command: ["sidelamb_handlers.worker.handler"]}\n'
+    image = image.replace(
+        "    Properties", "    Metadata: {DockerContext: media, Dockerfile: Dockerfile}\n    Properties"
+    )
+    before = (media / "template.yaml").read_text()
+    (media / "template.yaml").write_text(before.replace(VIDEO, image % command))
+    write_section(media, "capsules", textwrap.indent(CAPSULES, " " * 16))
+    each_has_its_own(read(media))
+    (media / "template.yaml").write_text(before.replace(VIDEO, image % ""))
+    assert "VideoFunction" not in read(media).functions
 
 
 # --- the look at an app's code ---

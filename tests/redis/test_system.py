@@ -14,7 +14,7 @@ import redis
 from sidelamb import Client
 from sidelamb.errors import RedisError
 from sidelamb_local.poller_child import environment_of
-from sidelamb_local.project import to_toml
+from sidelamb_local.poller_toml import to_toml
 from sidelamb_local.stack import POLLER, Stack
 from tests.redis.servers import Cluster, Server, Watched, until
 from tests.system.ledger import overlapping, read
