@@ -7,6 +7,7 @@ there. Profiles, SSO and EC2's instance roles are botocore's trade.
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import hashlib
 import hmac
 import json
@@ -45,10 +46,16 @@ def signature(request: str, stamp: str, scope: str, keys: AwsKeys) -> str:
         keys: whose.
     """
     to_sign = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
-    key = f"AWS4{keys.secret_key}".encode()
+    return hmac.digest(_day_key(keys.secret_key, scope), to_sign.encode(), "sha256").hex()
+
+
+@functools.lru_cache(8)
+def _day_key(secret: str, scope: str) -> bytes:
+    """Return what signs all of a scope; it is good for a day."""
+    key = f"AWS4{secret}".encode()
     for part in scope.split("/"):
         key = hmac.digest(key, part.encode(), "sha256")
-    return hmac.digest(key, to_sign.encode(), "sha256").hex()
+    return key
 
 
 def find_keys() -> AwsKeys:

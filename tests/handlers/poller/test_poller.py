@@ -87,6 +87,7 @@ class TestServing:
         monkeypatch.setattr(heartbeat_module, "EVERY_S", 600.0)  # no second beat, however long the start takes
         poller, _ = start(sandboxes, queues=("a", "b"), scheduler="sched")
         await idle(poller, db)
+        await soon(lambda: db.scard("processes"))  # the first beat is over
         db.config_resetstat()
         await asyncio.sleep(3)
         calls = {name.removeprefix("cmdstat_"): stat["calls"] for name, stat in db.info("commandstats").items()}
