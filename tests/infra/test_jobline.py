@@ -20,12 +20,13 @@ REPORT = (
 
 
 @pytest.fixture
-def job_log():
+def job_log(monkeypatch):
     """Write a job's end as the worker does, and read the line back."""
 
     def write(attempt, decision):
         log, stream = JobLog(), io.StringIO()
-        log.logger.registered_handler.setStream(stream)
+        # Not setStream: the handler is every JobLog's, and the stream of a test before may be closed by now.
+        monkeypatch.setattr(log.logger.registered_handler, "stream", stream)
         log.ended(attempt, decision)
         return read_line(stream.getvalue().strip())
 
