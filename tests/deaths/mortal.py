@@ -1,8 +1,11 @@
-"""A process that does one operation and dies at a round trip of it: `mortal OPERATION N WHEN`.
+"""A process that does one operation and dies at a round trip of it.
 
-It kills itself just before its Nth round trip to Redis is made (WHEN is `before`), or just after Redis has carried
-it out and before anybody here knows (`after`). With N = 0 it lives, and prints how many round trips there were.
-What jobs did, it appends to the file in LEDGER.
+It kills itself just before its Nth round trip to Redis is made (`before`), or just after Redis has carried it out
+and before anybody here knows (`after`). With N = 0 it lives, and prints how many round trips there were. What jobs
+did, it appends to its ledger.
+
+`python -m tests.deaths.mortal` is the one who bears them: it has imported everything, reads what to do from its
+input, a JSON object a line, and forks a process for each.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +33,8 @@ from tests.handlers.kit import Context, answered, event_for, exit_error
 if TYPE_CHECKING:
     from sidelamb_handlers.poller.reply import Reply
 
-URL = os.environ["SIDELAMB_REDIS_URL"]
-LEDGER = Path(os.environ["LEDGER"])
+URL = ""
+LEDGER = Path()
 LATER_S = 3_600.0
 """By this time every lease is over and every entry due."""
 
@@ -199,7 +203,14 @@ OPERATIONS = {
 }
 
 
-def main(operation: str, at: int, when: str) -> None:
+LONGEST_S = 60
+
+
+def main(operation: str, at: int, when: str, url: str, ledger: str) -> None:
+    global URL, LEDGER
+    URL, LEDGER = url, Path(ledger)
+    os.environ["SIDELAMB_REDIS_URL"] = url
+    signal.alarm(LONGEST_S)
     logging.disable()
     death = Death(at, when)
     death.put_in()
@@ -207,5 +218,36 @@ def main(operation: str, at: int, when: str) -> None:
     print(death.trips)
 
 
+def born(words: dict[str, Any]) -> dict[str, Any]:
+    """Have a child do it, and return how it ended and what it said."""
+    out, err = os.memfd_create("out"), os.memfd_create("err")
+    child = os.fork()
+    if not child:
+        os.dup2(out, 1)
+        os.dup2(err, 2)
+        code = 1
+        try:
+            main(**words)
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    said = {}
+    for name, fd in (("out", out), ("err", err)):
+        with os.fdopen(fd, "rb") as file:
+            file.seek(0)
+            said[name] = file.read().decode()
+    return {"code": os.waitstatus_to_exitcode(status), **said}
+
+
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), sys.argv[3])
+    import sidelamb_handlers.poller.poller
+    import sidelamb_handlers.promoter
+    import sidelamb_handlers.watch  # noqa: F401 - what children need; worker and scheduler read the world at import
+
+    for line in sys.stdin:
+        print(json.dumps(born(json.loads(line))), flush=True)

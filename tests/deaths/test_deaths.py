@@ -13,7 +13,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 import redis
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
-DATABASES = 15
+AT_ONCE = 2
 MOST_TRIPS = 40
 """Of a poller, which goes on looking: its first so many have every kind of them."""
 
@@ -42,12 +42,48 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
         yield server
 
 
+class Ended(NamedTuple):
+    """How a process has ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Mother:
+    """A process that has imported everything, and forks those who die."""
+
+    def __init__(self) -> None:
+        env, pipe = os.environ | {"SIDELAMB_JOBS": "json"}, subprocess.PIPE
+        words = [sys.executable, "-m", "tests.deaths.mortal"]
+        self._process = subprocess.Popen(words, cwd=ROOT, env=env, stdin=pipe, stdout=pipe, text=True)
+
+    def bear(self, words: dict[str, object]) -> Ended:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(words) + "\n")
+        self._process.stdin.flush()
+        return Ended(**json.loads(self._process.stdout.readline()))
+
+    def close(self) -> None:
+        self._process.communicate(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def mothers() -> Iterator[list[Mother]]:
+    made = [Mother() for _ in range(AT_ONCE)]
+    yield made
+    for each in made:
+        each.close()
+
+
 @dataclass(slots=True)
 class World:
     """A Redis with something of everything an operation needs, and a process that does it."""
 
     url: str
     ledger: Path
+    mother: Mother
 
     def prepare(self, operation: str) -> None:
         with redis.Redis.from_url(self.url) as db:
@@ -55,10 +91,9 @@ class World:
             self.ledger.unlink(missing_ok=True)
             PREPARED[operation](db, Link(self.url))
 
-    def run(self, operation: str, at: int, when: str = "before") -> subprocess.CompletedProcess[str]:
-        env = {**os.environ, "SIDELAMB_REDIS_URL": self.url, "SIDELAMB_JOBS": "json", "LEDGER": str(self.ledger)}
-        words = [sys.executable, "-m", "tests.deaths.mortal", operation, str(at), when]
-        return subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
+    def run(self, operation: str, at: int, when: str = "before") -> Ended:
+        words = {"operation": operation, "at": at, "when": when, "url": self.url, "ledger": str(self.ledger)}
+        return self.mother.bear(words)
 
     def places(self) -> dict[str, list[str]]:
         """Where each job is."""
@@ -88,8 +123,8 @@ class World:
         """Let all time run out; returns what is not in order then. What was damaged is mended by mending."""
         for each in ("mend", "keep time") if operation == "mend" else ("keep time",):
             done = self.run(each, 0)
-            if done.returncode:
-                return [done.stderr[-500:]]
+            if done.code:
+                return [done.err[-500:]]
         return [str(finding) for finding in Audit(Client(self.url)).run()]
 
 
@@ -178,15 +213,17 @@ DELETES = {"delete from a queue", "clear", "delete all", "go through and delete"
 
 
 @pytest.mark.parametrize("operation", PREPARED)
-def test_whatever_round_trip_a_process_dies_at_every_job_is_in_one_place(server, tmp_path, operation):
+def test_whatever_round_trip_a_process_dies_at_every_job_is_in_one_place(server, mothers, tmp_path, operation):
     base = server.url.rpartition("/")[0]
-    first = World(f"{base}/0", tmp_path / "ledger")
+    first = World(f"{base}/0", tmp_path / "ledger", mothers[0])
     first.prepare(operation)
     lived = first.run(operation, 0)
-    assert lived.returncode == 0, lived.stderr
-    trips = min(int(lived.stdout), MOST_TRIPS)
+    assert lived.code == 0, lived.err
+    trips = min(int(lived.out), MOST_TRIPS)
     assert trips >= 1
-    free = [World(f"{base}/{n}", tmp_path / f"ledger-{n}") for n in range(1, DATABASES + 1)]
+    first.prepare(operation)
+    assert first.run(operation, 1).code == -9
+    free = [World(f"{base}/{n}", tmp_path / f"ledger-{n}", mother) for n, mother in enumerate(mothers, 1)]
 
     def die(death: tuple[int, str]) -> list[str]:
         world = free.pop()
@@ -196,7 +233,7 @@ def test_whatever_round_trip_a_process_dies_at_every_job_is_in_one_place(server,
             free.append(world)
 
     deaths = [(n, when) for n in range(1, trips + 1) for when in ("before", "after")]
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(len(mothers)) as pool:
         wrong = [sentence for found in pool.map(die, deaths) for sentence in found]
     assert wrong == []
 
@@ -207,10 +244,10 @@ def wrong_after(world: World, operation: str, n: int, when: str) -> list[str]:
     there = world.places()
     died = world.run(operation, n, when)
     where = f"{operation}, {when} round trip {n}"
-    if died.returncode == 0:
+    if died.code == 0:
         return []  # it came to its end in fewer
-    if died.returncode != -9:
-        return [f"{where}: {died.stderr[-500:]}"]
+    if died.code != -9:
+        return [f"{where}: {died.err[-500:]}"]
     wrong = [f"{where}: {each}" for each in misplaced(world, operation, there)]
     wrong += [f"{where}, after recovery: {each}" for each in world.recover(operation)]
     wrong += [f"{where}, after recovery: {each}" for each in misplaced(world, operation, there)]
