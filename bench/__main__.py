@@ -94,6 +94,7 @@ def _run(run: Run, began: float, file: Path | None) -> list[str]:
 def _save(run: Run, file: Path | None) -> None:
     """Write what there is: a run that is broken off leaves its figures."""
     if file:
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(run.results.to_json()) + "\n")
 
 

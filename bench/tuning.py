@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 JOBS = """
-import os, time
-from sidelamb import current_job, job
+import time
+from sidelamb import job
 
 @job(name="noop")
 def noop(n: int) -> None: ...
@@ -38,11 +38,6 @@ def reckon(ms: float) -> None:
     end = time.thread_time() + ms / 1000
     while time.thread_time() < end:
         pass
-
-@job(name="stamp")
-def stamp(n: int) -> None:
-    with open(os.environ["STAMPS"], "a") as file:
-        file.write(f"{time.time() - current_job().enqueued_at}\\n")
 """
 FUNCTION = """
   {name}:
@@ -57,9 +52,9 @@ FUNCTION = """
       Environment: {{ Variables: {{ SIDELAMB_JOBS: tuned, POWERTOOLS_LOG_LEVEL: WARNING }} }}
 """
 CAPSULE = """
-[capsules.{name}]
+[capsules.default]
 function = "worker"
-queues = [{queues}]
+queues = ["default"]
 in_flight = {in_flight}
 jobs = {jobs}
 threads = {threads}
@@ -68,30 +63,26 @@ timeout = 60
 RUNS = 3
 
 
-def capsule(
-    name: str = "all", queues: str = '"default"', in_flight: int = 2, jobs: int = 1_000, threads: int = 1
-) -> str:
+def capsule(in_flight: int = 2, jobs: int = 1_000, threads: int = 1) -> str:
     """Return a capsule's settings."""
-    return CAPSULE.format(name=name, queues=queues, in_flight=in_flight, jobs=jobs, threads=threads)
+    return CAPSULE.format(in_flight=in_flight, jobs=jobs, threads=threads)
 
 
 @contextmanager
-def system(*capsules: str) -> Iterator[tuple[Client, redis.Redis, Path]]:
+def system(settings: str) -> Iterator[tuple[Client, redis.Redis]]:
     """Start everything with these settings."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        stamps = folder / "stamps"
         (folder / "tuned.py").write_text(JOBS)
         functions = [FUNCTION.format(name=one, handler=one) for one in ("worker", "scheduler")]
         (folder / "template.yaml").write_text("Resources:" + "".join(functions))
-        (folder / "sidelamb.toml").write_text('scheduler = "scheduler"\n' + "".join(capsules))
+        (folder / "sidelamb.toml").write_text('scheduler = "scheduler"\n' + settings)
         with (
             RedisServer(folder / "redis") as server,
-            Stack(folder, redis_url=server.url, concurrency=8, env={"STAMPS": str(stamps)}),
+            Stack(folder, redis_url=server.url, concurrency=8),
             redis.Redis.from_url(server.url) as db,
         ):
-            client = Client(server.url)
-            yield client, db, stamps
+            yield Client(server.url), db
 
 
 def until(holds: Callable[[], bool]) -> None:
@@ -106,7 +97,7 @@ def until(holds: Callable[[], bool]) -> None:
 def rate(settings: str, job: str, argument: float, count: int) -> float:
     """Return jobs a second, everything warm."""
     rates = []
-    with system(settings) as (client, db, _):
+    with system(settings) as (client, db):
         for run in range(RUNS + 1):
             db.sadd("paused", "default")
             time.sleep(1.2)  # every look has seen it
@@ -118,18 +109,6 @@ def rate(settings: str, job: str, argument: float, count: int) -> float:
             if run:
                 rates.append(count / (time.perf_counter() - began))
     return statistics.median(rates)
-
-
-def waits(*settings: str, queue: str) -> float:
-    """Return milliseconds that a quick job waits beside jobs of half a second, median."""
-    with system(*settings) as (client, _, stamps):
-        client.enqueue_many("noop", ((n,) for n in range(10)))
-        client.enqueue_many("pause", ((500,) for _ in range(60)))
-        for n in range(20):
-            client.enqueue("stamp", n, queue=queue)
-            time.sleep(0.2)
-        until(lambda: stamps.exists() and len(stamps.read_text().splitlines()) >= 20)
-        return statistics.median(float(line) for line in stamps.read_text().splitlines()) * 1000
 
 
 def table(title: str, head: tuple[str, ...], rows: list[tuple[object, ...]]) -> None:
@@ -152,16 +131,6 @@ def main() -> None:
     table("Jobs that reckon for 5 ms, two sandboxes", ("threads", "jobs/s"), rows)
     rows = [(n, rate(capsule(in_flight=n), "pause", 20, 200 * n)) for n in (1, 2, 4, 8)]
     table("Jobs that wait 20 ms, one thread", ("in flight", "jobs/s"), rows)
-    slow, quick = capsule("slow"), capsule("quick", '"quick"', in_flight=1)
-    rows = [
-        ("one capsule, one queue", waits(capsule(), queue="default")),
-        (
-            "one capsule, a queue of its own before the other",
-            waits(capsule(queues='"quick", "default"'), queue="quick"),
-        ),
-        ("a capsule of its own", waits(slow, quick, queue="quick")),
-    ]
-    table("A quick job beside jobs of half a second", ("it has", "waits, ms (median)"), rows)
 
 
 if __name__ == "__main__":
