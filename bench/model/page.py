@@ -41,7 +41,7 @@ messages at a time and runs them one by one; it starts and grows as AWS has publ
 gets four pollers, so that AWS is the limit and not the one who sends; the packed ways have one.
 
 More in flight than Lambda starts at once (the rows with 1,250) is throttled at the beginning: the limit is
-halved, and finds its level again by one a round. Without a throttle nothing is lost.
+halved, and finds its level again by a sixteenth a round. Without a throttle nothing is lost.
 
 What the model leaves out: other functions of the account, failures, Redis itself, and the price of poller and
 Redis, which does not grow with the jobs ([cost.md](cost.md)).
