@@ -188,6 +188,7 @@ OPERATIONS = {
     "enqueue many": enqueue_many,
     "enqueue in": enqueue_in,
     "work": work,
+    "work well": work,
     "keep time": keep_time,
     "poll": poll,
     "retry all": lambda: RetrySet().retry_all(),

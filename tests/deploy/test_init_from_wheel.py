@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import signal
@@ -14,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from sidelamb_local.scaffold import template
+from tests.deploy.deployed import sam_installed
 
 ROOT = Path(__file__).parents[2]
-TOOLS = ROOT / "build" / "tools" / "sam"
 RUNTIME = "3.13"
 UNCHECKED_HASH = 0b01
 """How a .pyc says that it belongs to its source whatever that is (PEP 552)."""
@@ -35,15 +34,8 @@ def run(*argv, cwd, env):
 
 @pytest.fixture(scope="module")
 def sam():
-    """SAM's command line, in an environment of its own: made once, kept under build/."""
-    TOOLS.parent.mkdir(parents=True, exist_ok=True)
-    with (TOOLS.parent / "sam.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (TOOLS / "bin" / "sam").exists():
-            run(sys.executable, "-m", "venv", str(TOOLS), cwd=ROOT, env=os.environ)
-            install = [str(TOOLS / "bin" / "pip"), "install", "--quiet", "aws-sam-cli>=1.140", "cfn-lint>=1.30"]
-            run(*install, cwd=ROOT, env=os.environ)
-    return str(TOOLS / "bin" / "sam")
+    """SAM's command line."""
+    return str(sam_installed())
 
 
 @pytest.fixture
