@@ -13,6 +13,7 @@ from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from sidelamb.current import running
+from sidelamb.effects import FIELDS
 from sidelamb.errors import JobError
 from sidelamb.lenient import epoch_s, number, whole
 from sidelamb.tracing import checked
@@ -54,6 +55,8 @@ class Attempt:
     """Epoch s; 0 while it has not started."""
     ended_at: float = 0.0
     error: BaseException | None = None
+    result: Any = None
+    """What its function returned, if its features want to know."""
     decision: Decision | None = None
     """What it has decided itself, other than by an error: it goes on later, or was cancelled."""
     iteration: Iteration | None = None
@@ -64,6 +67,10 @@ class Attempt:
     """It was cancelled, when that was last looked for."""
     look_at: float = 0.0
     """Before this second of the monotonic clock it is not looked for again."""
+    token: str = ""
+    """What the claim of its lease is known by."""
+    deadline: float = 0.0
+    """Epoch s beyond which its invocation cannot live."""
     interrupt: Callable[[], object] | None = None
     """Asks the running code to stop."""
 
@@ -124,6 +131,7 @@ class Runner:
         clock: epoch s.
         random: in [0, 1).
         unknown_for_s: how long a job whose name nobody knows is put off.
+        gate: says of a job that uses features whether it may run; None to run all.
     """
 
     def __init__(
@@ -135,8 +143,10 @@ class Runner:
         clock: Callable[[], float] = time.time,
         random: Callable[[], float],
         unknown_for_s: float = 3_600.0,
+        gate: Callable[[Attempt], Decision | None] | None = None,
     ) -> None:
         self._registry = registry
+        self._gate = gate
         self._run_async = run_async
         self._middleware = tuple(middleware)
         self._clock = clock
@@ -174,6 +184,10 @@ class Runner:
 
     def attempt(self, a: Attempt) -> Decision:
         """Run a decoded attempt and return what becomes of its job."""
+        if self._gate is not None and not FIELDS.isdisjoint(a.payload):
+            refused = self._gate(a)
+            if refused is not None:
+                return refused
         a.started_at = self._clock()
         token = running.set(a)
         try:
@@ -209,7 +223,10 @@ class Runner:
             return None
         if isinstance(result, GeneratorType | AsyncGeneratorType):
             raise JobError(f"{a.name} returned a generator, which nobody runs; put @job on the generator itself")
-        return self._run_async(a, result) if hasattr(type(result), "__await__") else result
+        value = self._run_async(a, result) if hasattr(type(result), "__await__") else result
+        if not FIELDS.isdisjoint(payload):
+            a.result = value
+        return value
 
     def _iterate(self, a: Attempt, job: Job[..., Any]) -> None:
         """Run one execution of an iterable job. What comes of it is in `a.decision`, None if it is through."""

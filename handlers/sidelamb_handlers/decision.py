@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from sidelamb.effects import FIELDS, Effect, Ended, Event, endings
 from sidelamb.errors import Malformed
 from sidelamb.keys import source_of
 from sidelamb.store import Move, keep, to_dead, to_retry, to_schedule
@@ -30,6 +31,7 @@ __all__ = [
     "move",
     "returned",
     "split",
+    "with_effects",
 ]
 
 
@@ -63,20 +65,57 @@ class Decision:
     """Returned to the list of jobs that are served alone."""
     reason: str = ""
     """For people: why it was discarded or returned."""
+    effects: tuple[Effect, ...] = ()
+    """What the job's features have done with it."""
 
     def to_wire(self) -> list[Any]:
         """Return plain JSON for an answer."""
         flags = "".join(sign for sign, on in (("f", self.failed), ("c", self.counted), ("a", self.alone)) if on)
-        return [self.outcome.value, self.at, dict(self.changes), flags]
+        wire = [self.outcome.value, self.at, dict(self.changes), flags]
+        return (
+            [*wire, [[verb, list(keys), list(args)] for verb, keys, args in self.effects]]
+            if self.effects
+            else wire
+        )
 
     @classmethod
     def from_wire(cls, wire: list[Any]) -> Decision:
         """Read what `to_wire` wrote."""
-        outcome, at, changes, flags, *_ = wire
-        return cls(Outcome(outcome), at, changes, failed="f" in flags, counted="c" in flags, alone="a" in flags)
+        outcome, at, changes, flags, *rest = wire
+        given = rest[0] if rest and isinstance(rest[0], list) else ()
+        effects = tuple(Effect(verb, tuple(keys), tuple(args)) for verb, keys, args in given)
+        return cls(
+            Outcome(outcome),
+            at,
+            changes,
+            failed="f" in flags,
+            counted="c" in flags,
+            alone="a" in flags,
+            effects=effects,
+        )
+
+    @property
+    def event(self) -> Event:
+        """What it means to the job's features."""
+        if self.outcome is Outcome.DISCARDED:
+            return Event.DIED if self.failed else Event.DISCARDED
+        if self.outcome is Outcome.RETURNED and self.failed:
+            return Event.FAILED
+        return _EVENTS.get(self.outcome, Event.PUT_OFF)
+
+
+_EVENTS = {Outcome.SUCCEEDED: Event.SUCCEEDED, Outcome.RETRY: Event.FAILED, Outcome.DEAD: Event.DIED}
 
 
 SUCCEEDED = Decision(Outcome.SUCCEEDED)
+
+
+def with_effects(decision: Decision, payload: Any, now: float, result: Any = None) -> Decision:
+    """Return a decision about a job, with what its features have done."""
+    if not isinstance(payload, dict) or FIELDS.isdisjoint(payload):
+        return decision
+    ended = Ended(payload, decision.event, now, decision.changes, result)
+    return replace(decision, effects=endings(ended))
 
 
 def returned(reason: str, *, alone: bool = False) -> Decision:
@@ -110,16 +149,20 @@ def split(batch: Mapping[str, Decision], stored: Mapping[str, bytes]) -> tuple[l
     A job whose bytes are needed but not in `stored` has left the lease, and is passed over. The moves are in
     reversed order: jobs go back to the right end of their list, and the first of them must end rightmost.
     """
-    done = [name for name, decision in batch.items() if decision.outcome is Outcome.SUCCEEDED]
+    done = [name for name, decision in batch.items() if _is_plain(decision)]
     moves = [
         move(name, decision, stored.get(name, b""))
         for name, decision in reversed(list(batch.items()))
-        if decision.outcome is not Outcome.SUCCEEDED and (name in stored or not decision.changes)
+        if not _is_plain(decision) and (name in stored or not decision.changes)
     ]
     return done, moves
 
 
-def move(name: str, decision: Decision, raw: bytes) -> Move:  # noqa: PLR0911 - one for each outcome
+def _is_plain(decision: Decision) -> bool:
+    return decision.outcome is Outcome.SUCCEEDED and not decision.effects
+
+
+def move(name: str, decision: Decision, raw: bytes) -> Move:
     """Return the move that carries out a decision.
 
     Args:
@@ -127,6 +170,11 @@ def move(name: str, decision: Decision, raw: bytes) -> Move:  # noqa: PLR0911 - 
         decision: what was decided.
         raw: the payload's bytes as they lie in the lease.
     """
+    made = _move(name, decision, raw)
+    return replace(made, effects=decision.effects) if decision.effects else made
+
+
+def _move(name: str, decision: Decision, raw: bytes) -> Move:  # noqa: PLR0911 - one for each outcome
     new = _changed(raw, decision.changes, source_of(name)[0])
     match decision.outcome:
         case Outcome.RETRY:

@@ -16,7 +16,7 @@ from sidelamb.errors import Malformed
 from sidelamb.lenient import epoch_s, number, whole
 from sidelamb.payload import decode
 from sidelamb_handlers.backtrace import compressed
-from sidelamb_handlers.decision import Decision, Outcome
+from sidelamb_handlers.decision import Decision, Outcome, with_effects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -137,7 +137,8 @@ def killed_raw(raw: bytes, message: str, *, queue: str, now: float, random: Call
         payload = decode(raw)
     except Malformed as error:
         return Decision(Outcome.DEAD, now, counted=False, reason=str(error))
-    return killed(payload, message, queue=queue, now=now, random=random)
+    decision = killed(payload, message, queue=queue, now=now, random=random)
+    return with_effects(decision, payload, now)
 
 
 def retry_limit(retry: Any, default: int = DEFAULT_RETRIES) -> int | None:

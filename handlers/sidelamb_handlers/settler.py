@@ -9,10 +9,10 @@ answer.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sidelamb.errors import RedisError
-from sidelamb_handlers.decision import SUCCEEDED, changed_fields, split
+from sidelamb_handlers.decision import SUCCEEDED, changed_fields, split, with_effects
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,9 +57,9 @@ class Settler:
         self.trouble: RedisError | None = None
         """Why the last flush failed; None if it did not."""
 
-    def add(self, field: str, decision: Decision) -> None:
-        """Note what became of a job."""
-        self.pending[field] = decision
+    def add(self, field: str, decision: Decision, payload: Any = None, result: Any = None) -> None:
+        """Note what became of a job; with its payload, and what it returned, also for its features."""
+        self.pending[field] = with_effects(decision, payload, self._clock(), result)
 
     def flush(self, until: float) -> bool:
         """Try once to write all pending decisions down; say whether nothing is pending any more.

@@ -39,6 +39,7 @@ from sidelamb_handlers.ending import Ending
 from sidelamb_handlers.event import Answer, Invocation, Status, read_event
 from sidelamb_handlers.eventloop import KeptLoop
 from sidelamb_handlers.figures import Figures
+from sidelamb_handlers.gate import Gate
 from sidelamb_handlers.joblog import JobLog, name_jobs
 from sidelamb_handlers.leftovers import Leftovers
 from sidelamb_handlers.metrics import Tally
@@ -112,6 +113,7 @@ class Worker:
             clock=clock,
             random=random.SystemRandom().random,
             unknown_for_s=_seconds(environ, "SIDELAMB_UNKNOWN_FOR", 3_600.0),
+            gate=Gate(self._link, self._store, clock=clock, random=random.random) if self._link else None,
         )
         self.log = JobLog(environ)
         self._stack = environ.get("SIDELAMB_STACK", "")
@@ -208,7 +210,7 @@ class Worker:
         left = Leftovers(None if job.detached else self._states)
         if look:
             left.look(job.jobs)
-        attempts = self._decoded(job, token.partition("/")[0], settler, left)
+        attempts = self._decoded(job, token, settler, left)
         ending = Ending.of(began, end)
         strays = Strays()
         watch = Watch(
@@ -246,12 +248,14 @@ class Worker:
         left = strays.left(until - time.monotonic())
         return f"a job has left threads running ({', '.join(left)})" if left else ""
 
-    def _decoded(self, job: Invocation, request_id: str, settler: Settler, left: Leftovers) -> list[Attempt]:
+    def _decoded(self, job: Invocation, token: str, settler: Settler, left: Leftovers) -> list[Attempt]:
         """Return the attempts to run; note what becomes of the others."""
-        attempts = []
+        attempts, request_id = [], token.partition("/")[0]
         for field, payload in zip(job.fields, job.jobs, strict=True):
             queue = source_of(field)[0]
-            attempt = Attempt(field, queue, payload, request_id, job.lease, left.states)
+            attempt = Attempt(
+                field, queue, payload, request_id, job.lease, left.states, token=token, deadline=job.deadline
+            )
             if left.is_marked(attempt) and not self._runner.is_iterable(attempt):
                 decision: Decision | None = cancelled(self._clock())
             else:  # an iterable job sees it by itself, and tells its callbacks
@@ -259,7 +263,7 @@ class Worker:
             if decision is None:
                 attempts.append(attempt)
             else:
-                settler.add(field, decision)
+                settler.add(field, decision, payload)
                 left.ended(attempt, decision)
                 self._note(attempt, decision)
         return attempts

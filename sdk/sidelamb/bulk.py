@@ -21,6 +21,9 @@ __all__ = ["MOST_CHUNK_BYTES", "Chunk", "call_arguments", "chunks", "jids", "ran
 MOST_CHUNK_BYTES = 8 * 1024 * 1024
 """A round trip of fewer but larger jobs; also what a bulk call holds in memory."""
 
+MOST_WITH_FEATURES = 250
+"""Jobs with features in a step: each has keys of its own, a few, and a command takes 3,999."""
+
 MOST_CHUNK_QUEUES = 500
 """ElastiCache Serverless takes 3,999 arguments a command, and each queue adds three to those of its jobs."""
 
@@ -28,19 +31,26 @@ _NONE: Mapping[str, Any] = {}
 
 
 class Chunk:
-    """Jobs that are stored together: those to be pushed in one step, those to be scheduled in another."""
+    """Jobs that are stored together: to be pushed in one step, to be scheduled in another.
 
-    __slots__ = ("_bytes", "_queues", "now", "scheduled")
+    Those with features, in a third, stand in no other.
+    """
+
+    __slots__ = ("_bytes", "_queues", "now", "scheduled", "with_features")
 
     def __init__(self) -> None:
         self.now: list[Packed] = []
         self.scheduled: list[Packed] = []
+        self.with_features: list[Packed] = []
         self._bytes = 0
         self._queues: set[str] = set()
 
     def add(self, job: Packed) -> bool:
         """Add a job; say whether the chunk is full."""
-        if job.at is None:
+        if job.effects:
+            self.with_features.append(job)
+            self._queues.add(job.queue)
+        elif job.at is None:
             self.now.append(job)
             self._queues.add(job.queue)
         else:
@@ -48,11 +58,12 @@ class Chunk:
         self._bytes += len(job.raw)
         return (
             len(self.now) + len(self.scheduled) >= BULK
+            or len(self.with_features) >= MOST_WITH_FEATURES
             or self._bytes >= MOST_CHUNK_BYTES
             or len(self._queues) >= MOST_CHUNK_QUEUES
         )
 
-    def calls(self, store: Store) -> Iterator[tuple[Call[int], list[Packed]]]:
+    def calls(self, store: Store) -> Iterator[tuple[Call[Any], list[Packed]]]:
         """Give each step with its jobs."""
         if self.now:
             yield store.enqueue([(job.queue, job.raw) for job in self.now]), self.now
@@ -61,6 +72,8 @@ class Chunk:
                 store.schedule([(job.at, job.raw) for job in self.scheduled if job.at is not None]),
                 self.scheduled,
             )
+        if self.with_features:
+            yield store.admit(self.with_features), self.with_features
 
 
 def chunks(packed: Iterable[Packed | None]) -> Iterator[Chunk]:
@@ -70,7 +83,7 @@ def chunks(packed: Iterable[Packed | None]) -> Iterator[Chunk]:
         if job is not None and chunk.add(job):
             yield chunk
             chunk = Chunk()
-    if chunk.now or chunk.scheduled:
+    if chunk.now or chunk.scheduled or chunk.with_features:
         yield chunk
 
 

@@ -24,7 +24,7 @@ from sidelamb.calls import Enqueues, Setter
 from sidelamb.errors import BadOption, JobError
 from sidelamb.iteration import Callbacks, is_iterable
 from sidelamb.names import check_queue, default_name, job_name
-from sidelamb.options import CallOptions, DeclareOptions, JobOptions, wire_head
+from sidelamb.options import CallOptions, DeclareOptions, JobOptions, marks_of, wire_head
 from sidelamb.registry import registry
 from sidelamb.template import Shape, Template
 from sidelamb.wording import shown
@@ -91,8 +91,8 @@ class Job(Callbacks, Enqueues[P], Generic[P, R_co]):
         Args:
             client: the client to go through instead of the process's.
             **options: queue, max_retries, on_exhausted, timeout, tags, retry_for, retry_queue, backtrace,
-                expires_in, in place of the declared ones. A timeout given here travels with the job; a declared
-                one stays in the code that the worker has.
+                expires_in, unique_for, unique_until, in place of the declared ones. A timeout given here
+                travels with the job; a declared one stays in the code that the worker has.
 
         Raises:
             UnknownOption, BadOption: there is no such option, or its value cannot be.
@@ -106,7 +106,7 @@ class Job(Callbacks, Enqueues[P], Generic[P, R_co]):
             return base
         changed = self.options.for_call(self.name, options)
         head = wire_head(changed, timeout_s=changed.timeout_s if "timeout" in options else None)
-        return Template(self.name, head, base.shape, expires_in_s=changed.expires_in_s)
+        return Template(self.name, head, base.shape, expires_in_s=changed.expires_in_s, marks=marks_of(changed))
 
     @property
     def template(self) -> Template:
@@ -123,7 +123,10 @@ class Job(Callbacks, Enqueues[P], Generic[P, R_co]):
                 )
             shape = Shape(self.name, self._binding.target())
             expires_in_s = self.options.expires_in_s
-            self._made = Template(self.name, wire_head(self.options), shape, expires_in_s=expires_in_s)
+            marks = marks_of(self.options)
+            self._made = Template(
+                self.name, wire_head(self.options), shape, expires_in_s=expires_in_s, marks=marks
+            )
         return self._made
 
     @property
@@ -183,7 +186,9 @@ def job(function: Any = None, /, **options: Any) -> Any:
             drops it, a function of payload and error decides), `timeout` (seconds or timedelta for one run, at
             most 900), `tags` (labels), `retry_for` (retry within this time instead of counting), `retry_queue`,
             `backoff` (a function of attempt and error that returns seconds), `backtrace` (keep it: True, or a
-            number of lines), `expires_in` (seconds after which the job is not started any more).
+            number of lines), `expires_in` (seconds after which the job is not started any more), `unique_for`
+            (seconds in which another with the same arguments is not stored), `unique_until` ("success" or
+            "start"), `unique_by` (a function of the arguments: what makes two calls the same).
 
     Raises:
         UnknownOption, BadOption: an option that is none, or a value that cannot be.

@@ -20,9 +20,23 @@ from sidelamb.wording import did_you_mean, shown
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Backoff", "CallOptions", "DeclareOptions", "ExhaustedHook", "JobOptions", "OnExhausted", "wire_head"]
+    from sidelamb.template import Mark
+
+__all__ = [
+    "Backoff",
+    "CallOptions",
+    "DeclareOptions",
+    "ExhaustedHook",
+    "JobOptions",
+    "OnExhausted",
+    "UniqueUntil",
+    "marks_of",
+    "wire_head",
+]
 
 OnExhausted = Literal["dead", "discard"]
+
+UniqueUntil = Literal["success", "start"]
 
 Backoff = Callable[[int, BaseException], "float | dt.timedelta | None"]
 """Takes the number of the attempt that failed (1 is the first) and its error; returns seconds to the next, or None
@@ -53,12 +67,15 @@ class CallOptions(TypedDict, total=False):
     retry_queue: str
     backtrace: bool | int
     expires_in: float | dt.timedelta
+    unique_for: float | dt.timedelta
+    unique_until: UniqueUntil
 
 
 class _DeclaredOnly(TypedDict, total=False):
     name: str
     aliases: Sequence[str]
     backoff: Backoff
+    unique_by: Callable[..., Any]
 
 
 class DeclareOptions(_DeclaredOnly, total=False):
@@ -73,6 +90,8 @@ class DeclareOptions(_DeclaredOnly, total=False):
     retry_queue: str
     backtrace: bool | int
     expires_in: float | dt.timedelta
+    unique_for: float | dt.timedelta
+    unique_until: UniqueUntil
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +115,12 @@ class JobOptions:
     """Whether to keep the error's backtrace in the payload: all of it, or its first lines."""
     expires_in_s: float | None = None
     """Seconds after its enqueue, or its scheduled time, in which the job may be started."""
+    unique_for_s: float | None = None
+    """Seconds, from the time it is to run, in which another one with the same key is not stored."""
+    unique_until: UniqueUntil = "success"
+    """When the lock goes before that."""
+    unique_by: Callable[..., Any] | None = None
+    """Of a call's arguments, what makes it the same as another; plain JSON. None for all of them."""
     backoff: Backoff | None = None
     exhausted_hook: ExhaustedHook | None = None
 
@@ -115,7 +140,7 @@ class JobOptions:
     def for_call(self, where: str, options: Mapping[str, Any]) -> JobOptions:
         """Return these options with some set for one call; raises as `with_`, and for functions, too."""
         for name, value in options.items():
-            if callable(value) or name == "backoff":
+            if callable(value) or name in {"backoff", "unique_by"}:
                 raise BadOption(f"{where}: {name} is a function, which cannot travel; declare it with @job")
         return self.with_(where, options)
 
@@ -135,8 +160,23 @@ def _checked(where: str, options: Mapping[str, Any], others: Sequence[str]) -> d
     return fields
 
 
-_SECONDS = {"timeout": "timeout_s", "retry_for": "retry_for_s", "expires_in": "expires_in_s"}
+_SECONDS = {
+    "timeout": "timeout_s",
+    "retry_for": "retry_for_s",
+    "expires_in": "expires_in_s",
+    "unique_for": "unique_for_s",
+}
 """Options that may be timedeltas, and the fields that hold their seconds."""
+
+
+def marks_of(options: JobOptions) -> list[Mark]:
+    """Return what puts the features' fields into a payload that is complete otherwise."""
+    marks: list[Mark] = []
+    if options.unique_for_s is not None:
+        from sidelamb.unique import marker  # noqa: PLC0415 - only who uses it pays for it
+
+        marks.append(marker(options))
+    return marks
 
 
 def wire_head(options: JobOptions, *, timeout_s: float | None = None) -> dict[str, Any]:
@@ -211,6 +251,22 @@ def _expires_in(value: Any, where: str) -> float:
     return _duration(value, where, "expires_in", 0, 1e9)
 
 
+def _unique_for(value: Any, where: str) -> float:
+    return _duration(value, where, "unique_for", 1, 1e9)
+
+
+def _unique_until(value: Any, where: str) -> str:
+    if type(value) is not str or value not in {"success", "start"}:
+        raise _wrong(where, "unique_until", value, "'success' or 'start'")
+    return value
+
+
+def _unique_by(value: Any, where: str) -> Any:
+    if not callable(value):
+        raise _wrong(where, "unique_by", value, "a function of the job's arguments")
+    return value
+
+
 def _duration(value: Any, where: str, option: str, least: float, most: float) -> float:
     """Return seconds of a duration; beyond 1e9 (32 years) it is a point in time by mistake, as in Sidekiq."""
     number = value.total_seconds() if isinstance(value, dt.timedelta) else value
@@ -251,4 +307,7 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "backtrace": _backtrace,
     "expires_in": _expires_in,
     "backoff": _backoff,
+    "unique_for": _unique_for,
+    "unique_until": _unique_until,
+    "unique_by": _unique_by,
 }

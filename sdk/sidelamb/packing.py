@@ -9,6 +9,7 @@ import math
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from sidelamb.effects import FIELDS, beginnings
 from sidelamb.errors import BadOption, JobError, PayloadTooLarge
 from sidelamb.names import check_queue, is_job_name, is_queue_name, job_name, queue_name
 from sidelamb.options import MOST_TIMEOUT_S
@@ -21,6 +22,7 @@ from sidelamb.wording import shown
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from sidelamb.effects import Effect
     from sidelamb.middleware import CallNext, Payload
     from sidelamb.template import Frame, Template
 
@@ -45,6 +47,8 @@ class Packed(NamedTuple):
     at: float | None
     """Epoch s to be scheduled for, or None to be pushed now."""
     raw: bytes
+    effects: tuple[Effect, ...] = ()
+    """What its features have done when it is stored."""
 
 
 def new_jid() -> str:
@@ -81,7 +85,7 @@ class Packer:
         Raises:
             UnknownQueue: there is no such queue.
         """
-        if self._middleware is not None:
+        if self._middleware is not None or template.uses_features:
             return None
         known = self._queues()
         if known is not None:
@@ -149,7 +153,8 @@ class Packer:
             raise _explained(payload) from None
         if len(raw) > self.max_payload:
             raise _too_large(name, len(raw), self.max_payload)
-        return Packed(payload["jid"], name, queue, at, raw)
+        effects = () if FIELDS.isdisjoint(payload) else beginnings(payload, now, at)
+        return Packed(payload["jid"], name, queue, at, raw, effects)
 
 
 def _explained(payload: Payload) -> JobError:

@@ -58,7 +58,7 @@ class Pressed(Sequence[Packed]):
             return [self[n] for n in range(*index.indices(len(self)))]
         return Packed(self._jids[index].decode(), self._frame.name, self._frame.queue, None, self.raws[index])
 
-    def calls(self, store: Store) -> Iterator[tuple[Call[int], Sequence[Packed]]]:
+    def calls(self, store: Store) -> Iterator[tuple[Call[Any], Sequence[Packed]]]:
         """Give the step, as a chunk does."""
         yield store.enqueue_to(self._frame.queue, self.raws), self
 

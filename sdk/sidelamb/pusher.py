@@ -165,7 +165,9 @@ class Pusher:
 
     # --- storing -----------------------------------------------------------------------------------------
 
-    def _call(self, job: Packed) -> Call[int]:
+    def _call(self, job: Packed) -> Call[Any]:
+        if job.effects:
+            return self.store.admit([job])
         if job.at is None:
             return self.store.enqueue([(job.queue, job.raw)])
         return self.store.schedule([(job.at, job.raw)])
@@ -174,30 +176,29 @@ class Pusher:
         if job is None:
             return ""
         try:
-            self.link.run(self._call(job))
+            answer = self.link.run(self._call(job))
         except BaseException as error:
             tell(error, [job])
             raise
-        return job.jid
+        return (job.effects and answer[0]) or job.jid
 
     async def _astore_one(self, job: Packed | None) -> str:
         if job is None:
             return ""
         loop_link = await self._loop_links.here()
         try:
-            await loop_link.link.run(self._call(job))
+            answer = await loop_link.link.run(self._call(job))
         except BaseException as error:
             tell(error, [job])
             raise
-        return job.jid
+        return (job.effects and answer[0]) or job.jid
 
     def _store_many(self, full: Iterable[Chunk | Pressed], progress: Callable[[int], None] | None) -> int:
         with Tally(progress) as tally:
             for chunk in full:
                 for call, jobs in chunk.calls(self.store):
                     tally.trying = jobs
-                    self.link.run(call)
-                    tally.done()
+                    tally.done(self.link.run(call))
                 tally.report()
         return tally.stored
 
@@ -207,7 +208,6 @@ class Pusher:
             for chunk in full:
                 for call, jobs in chunk.calls(self.store):
                     tally.trying = jobs
-                    await loop_link.link.run(call)
-                    tally.done()
+                    tally.done(await loop_link.link.run(call))
                 tally.report()
         return tally.stored

@@ -1,7 +1,7 @@
 """The Lua scripts, one file a transition, each loaded when it is first needed.
 
-A script's text is `_common.lua`, then the files it names in its first lines (`-- include NAME`), then itself.
-Its SHA-1 names it to Redis.
+A script's text is `_common.lua`, then the files it names in its first lines (`-- include NAME`), then itself. With
+`_effects` come the effects of all features, `_effect_*.lua`. Its SHA-1 names it to Redis.
 """
 
 from __future__ import annotations
@@ -31,6 +31,12 @@ class Script:
 def load(name: str) -> Script:
     """Return the script in `lua/<name>.lua`."""
     own = (_FOLDER / f"{name}.lua").read_text()
-    parts = [(_FOLDER / f"{part}.lua").read_text() for part in ["_common", *_INCLUDE.findall(own)]]
+    parts = [(_FOLDER / f"{part}.lua").read_text() for part in _parts(own)]
     text = "\n".join([*parts, own]).encode()
     return Script(name, text, hashlib.sha1(text, usedforsecurity=False).hexdigest().encode())
+
+
+def _parts(own: str) -> list[str]:
+    named = ["_common", *_INCLUDE.findall(own)]
+    features = sorted(path.stem for path in _FOLDER.glob("_effect_*.lua")) if "_effects" in named else []
+    return [part for name in named for part in ([name, *features] if name == "_effects" else [name])]

@@ -9,7 +9,7 @@ The clock is always an argument, epoch seconds.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
@@ -17,6 +17,9 @@ from sidelamb.keys import Keys, index_of, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from sidelamb.effects import Effect
+    from sidelamb.packing import Packed
 
 __all__ = [
     "BULK",
@@ -27,6 +30,7 @@ __all__ = [
     "Held",
     "Look",
     "Move",
+    "Numbered",
     "Reserved",
     "Store",
     "keep",
@@ -147,6 +151,8 @@ class Move:
     """New bytes, or empty for those in the lease."""
     count: Literal["p", "f", "-"] = "-"
     """`p`: counts as an attempt, `f`: as a failed one, `-`: as none."""
+    effects: Sequence[Effect] = ()
+    """What its features have done with it."""
 
 
 def to_retry(job: str, at: float, payload: bytes) -> Move:
@@ -169,20 +175,33 @@ def keep(job: str, *, alone: bool = False) -> Move:
     return Move(job, "r", "alone" if alone else "source")
 
 
-@dataclass(slots=True)
-class _Destinations:
-    """Numbers the destination keys of moves, each key once."""
+class Numbered:
+    """Numbers the keys that a script finds by number, each key once.
 
-    keys: Keys
-    first: int
-    found: list[bytes] = field(default_factory=list)
+    Args:
+        keys: names the keys.
+        known: those that stand before the others, from 1.
+    """
 
-    def index(self, key: bytes) -> int:
-        if key == self.keys.dead:
-            return 8
-        if key not in self.found:
-            self.found.append(key)
-        return self.first + self.found.index(key)
+    def __init__(self, keys: Keys, known: Sequence[bytes]) -> None:
+        self._names = keys
+        self._places = {key: place for place, key in enumerate(known, 1)}
+        self.keys = list(known)
+
+    def place(self, key: bytes) -> int:
+        """Return the number of a key."""
+        if key not in self._places:
+            self.keys.append(key)
+            self._places[key] = len(self.keys)
+        return self._places[key]
+
+    def effects(self, owner: str | int, effects: Iterable[Effect]) -> list[Arg]:
+        """Return the arguments that effects are to a script (see `_effects.lua`)."""
+        args: list[Arg] = []
+        for verb, keys, rest in effects:
+            places = [self.place(self._names(key)) for key in keys]
+            args += [owner, verb, len(places), *places, len(rest), *rest]
+        return args
 
 
 class Store:
@@ -216,6 +235,24 @@ class Store:
     def schedule(self, entries: Sequence[tuple[float, bytes]]) -> Call[int]:
         """Put (epoch s, payload) pairs into the schedule. At most BULK at a time."""
         return Call("schedule", [self.keys.schedule], [part for e in entries for part in e], int)
+
+    def admit(self, jobs: Sequence[Packed]) -> Call[list[str]]:
+        """Store jobs that use features. Reads for each the id of who keeps it out, empty if it is stored."""
+        queues = {job.queue: 0 for job in jobs if job.at is None}
+        places = Numbered(self.keys, [self.keys.queues, self.keys.schedule, *map(self.keys.queue, queues)])
+        args: list[Arg] = [len(queues), *queues, len(jobs)]
+        effects: list[Arg] = []
+        for n, job in enumerate(jobs, 1):
+            place = 0 if job.at is not None else places.place(self.keys.queue(job.queue)) - 2
+            args += [place, job.at or 0.0, job.raw]
+            effects += places.effects(n, job.effects)
+        return Call(
+            "admit",
+            places.keys,
+            args + effects,
+            lambda r: [x.decode(errors="replace") for x in r],
+            repeatable=False,
+        )
 
     # --- the poller's ------------------------------------------------------------------------------------
 
@@ -322,6 +359,12 @@ class Store:
         keys = [self.keys.leases, self.keys.lease(lease_id), self.keys.cancelled]
         return Call("claim", keys, [lease_id, request_id, now, deadline], Claim)
 
+    def begin(self, lease_id: str, field: str, request_id: str, effects: Sequence[Effect]) -> Call[str]:
+        """Do what a job's features do before it runs; reads why it must not run, or nothing."""
+        places = Numbered(self.keys, [self.keys.lease(lease_id)])
+        args: list[Arg] = [field, request_id, *places.effects(field, effects)]
+        return Call("begin", places.keys, args, lambda r: r.decode(errors="replace"))
+
     def payloads(self, lease_id: str, fields: Sequence[str]) -> Call[dict[str, bytes]]:
         """Read the stored bytes of some jobs of a lease; those that are gone are left out."""
 
@@ -412,12 +455,14 @@ class Store:
         k, day = self.keys, time.strftime("%Y-%m-%d", time.gmtime(now))
         keys = [k.leases, k.lease(lease_id), k.slots(capsule)]
         keys += [k.processed, k.processed_on(day), k.failed, k.failed_on(day), k.dead]
-        places = _Destinations(k, first=9)
-        args: list[Arg] = []
+        places = Numbered(k, keys)
+        args: list[Arg] = [len(moves)]
         for m in moves:
-            place = 0 if m.verb == "x" else places.index(self._destination(m))
+            place = 0 if m.verb == "x" else places.place(self._destination(m))
             args += [m.field, m.verb, place, m.score, m.payload, m.count]
-        return keys + places.found, args
+        for m in moves:
+            args += places.effects(m.field, m.effects)
+        return places.keys, args
 
     def _destination(self, move: Move) -> bytes:
         if move.to == "source":

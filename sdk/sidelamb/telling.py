@@ -50,9 +50,9 @@ class Tally:
         """What is being stored right now."""
         self._progress = progress
 
-    def done(self) -> None:
-        """Count what was being stored as stored."""
-        self.stored += len(self.trying)
+    def done(self, answer: object) -> None:
+        """Count what was being stored as stored, but for what `admit` answered that it refused."""
+        self.stored += len(self.trying) - (sum(map(bool, answer)) if isinstance(answer, list) else 0)
         self.trying = ()
 
     def report(self) -> None:

@@ -9,11 +9,14 @@ import inspect
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from sidelamb.effects import FIELDS
 from sidelamb.errors import BadCall
 from sidelamb.payload import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    Mark = Callable[[dict[str, Any], float | None], None]
 
 __all__ = ["Frame", "Shape", "Template"]
 
@@ -92,9 +95,10 @@ class Template:
         head: the fields that its options write.
         shape: the arguments it takes; None for a job of another service, whose function is not here.
         expires_in_s: seconds in which it may be started, from its enqueue or its scheduled time.
+        marks: put the fields of its features into a payload that is complete otherwise.
     """
 
-    __slots__ = ("expires_in_s", "head", "name", "shape")
+    __slots__ = ("expires_in_s", "head", "marks", "name", "shape", "uses_features")
 
     def __init__(
         self,
@@ -103,11 +107,14 @@ class Template:
         shape: Shape | None = None,
         *,
         expires_in_s: float | None = None,
+        marks: Sequence[Mark] = (),
     ) -> None:
         self.name = name
         self.head = dict(head)
         self.shape = shape or _ANY
         self.expires_in_s = expires_in_s
+        self.marks = tuple(marks)
+        self.uses_features = bool(self.marks) or not FIELDS.isdisjoint(self.head)
 
     def payload(
         self,
@@ -138,6 +145,8 @@ class Template:
         payload["created_at"] = round(now * 1000) if ms else now
         if self.expires_in_s is not None:
             payload["expiry"] = max(now, at or 0.0) + self.expires_in_s
+        for mark in self.marks:
+            mark(payload, at)
         return payload
 
     def frame(self, now: float, more: Mapping[str, Any], *, ms: bool = False) -> Frame:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sidelamb.api.calls import Calls, Shift
+from sidelamb.effects import Effect
+from sidelamb.packing import Packed
 from sidelamb.state import State, StateStore
 from sidelamb.store import Call, Store, keep, to_dead, to_retry, to_schedule
 
@@ -21,6 +24,10 @@ STORE = Store()
 API = Calls(STORE.keys)
 STATES = StateStore(STORE.keys)
 Make = "Callable[[Link], Call[Any]]"
+
+
+LOCK = Effect("lock", ("sidelamb:lock:x",), ("j1", 60_000))
+UNLOCK = Effect("unlock", ("sidelamb:lock:x",), ("j1",))
 
 
 def job(n: int) -> bytes:
@@ -73,13 +80,24 @@ def _claim(link: Link) -> Call[Any]:
 def _settle(link: Link) -> Call[Any]:
     leased(link, 6)
     moves = (
-        to_retry("1:default", NOW, b"r"),
+        replace(to_retry("1:default", NOW, b"r"), effects=[UNLOCK]),
         to_dead("2:default", NOW, b"d"),
         to_schedule("3:default", NOW),
         keep("4:default"),
         keep("5:default", alone=True),
     )
     return STORE.settle("c:1", "c", now=NOW, done=["0:default"], moves=moves, request_id="r1")
+
+
+def _admit(_: Link) -> Call[Any]:
+    plain = Packed("j0", "a", "a", None, job(0), (LOCK._replace(keys=("sidelamb:lock:y",)),))
+    return STORE.admit([plain, Packed("j1", "a", "a", NOW + 9, job(1), (LOCK,))])
+
+
+def _begin(link: Link) -> Call[Any]:
+    leased(link, 2)
+    link.command("SET", "sidelamb:lock:x", "j1")
+    return STORE.begin("c:1", "0:default", "r1", [UNLOCK])
 
 
 def _finish(link: Link) -> Call[Any]:
@@ -97,7 +115,11 @@ def _narrow(link: Link) -> Call[Any]:
 
 def _reap(link: Link) -> Call[Any]:
     held = leased(link, 3)
-    moves = [to_retry("0:default", NOW, b"r"), keep("1:default", alone=True), to_dead("2:default", NOW, b"d")]
+    moves = [
+        replace(to_retry("0:default", NOW, b"r"), effects=[UNLOCK]),
+        keep("1:default", alone=True),
+        to_dead("2:default", NOW, b"d"),
+    ]
     return STORE.reap(held, "c", now=NOW + 90, moves=moves)
 
 
@@ -113,7 +135,12 @@ def _promote(link: Link) -> Call[Any]:
 
 def _shift(link: Link) -> Call[Any]:
     _sets(link, "retry")
-    shifts = [Shift(b"m0", b"n0", "a"), Shift(b"m1", dead=True), Shift(b"m2", at=NOW + 9), Shift(b"m3")]
+    shifts = [
+        Shift(b"m0", b"n0", "a"),
+        Shift(b"m1", dead=True),
+        Shift(b"m2", at=NOW + 9),
+        Shift(b"m3", effects=[UNLOCK]),
+    ]
     return API.shift(b"retry", NOW, shifts)
 
 
@@ -149,7 +176,9 @@ def _after(make: Callable[[Link], object], call: Call[Any]) -> Callable[[Link], 
 
 
 CASES: dict[str, Callable[[Link], Call[Any]]] = {
+    "admit": _admit,
     "beat": lambda _: STORE.beat("me", 60, {"info": "{}"}, {"w": b"{}"}),
+    "begin": _begin,
     "cancel": _cancel,
     "cancelled": lambda _: STATES.cancelled(["a", "b"]),
     "checkpoint": lambda _: STATES.checkpoint("j1", State(executions=1)),
@@ -186,5 +215,5 @@ CASES: dict[str, Callable[[Link], Call[Any]]] = {
     "signal": _after(lambda link: link.command("SADD", "processes", "me"), API.signal("me", "TSTP")),
     "state": lambda _: STATES.read("j1"),
     "walk": _after(lambda link: _sets(link, "retry"), API.walk(b"retry", NOW - 1, b"", 10)),
-    "unqueue": _after(_lone_queue, API.unqueue(b"queue:a", [job(1)])),
+    "unqueue": _after(_lone_queue, API.unqueue(b"queue:a", job(1), [UNLOCK])),
 }

@@ -329,7 +329,7 @@ class Machine(RuleBasedStateMachine):
     def delete_one(self, queue: str) -> None:
         raw = next((raw for raw, place in self.where.items() if place == f"queue:{queue}"), None)
         if raw is not None:
-            assert self.link.run(API.unqueue(STORE.keys.queue(queue), [raw])) == 1
+            assert self.link.run(API.unqueue(STORE.keys.queue(queue), raw)) == 1
             del self.where[raw]
 
     @rule(lease=leases)

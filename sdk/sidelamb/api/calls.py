@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sidelamb.api.lease_trouble import LIFE_S
-from sidelamb.store import DEAD_FOR_S, DEAD_MOST, Call
+from sidelamb.store import DEAD_FOR_S, DEAD_MOST, Call, Numbered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sidelamb.effects import Effect
     from sidelamb.keys import Keys
     from sidelamb.store import Arg
 
@@ -33,6 +34,8 @@ class Shift(NamedTuple):
     dead: bool = False
     at: float | None = None
     """Epoch s, for another time in the same set."""
+    effects: Sequence[Effect] = ()
+    """What its features have done with it."""
 
 
 class Calls:
@@ -60,11 +63,13 @@ class Calls:
 
     def shift(self, source: bytes, now: float, shifts: Sequence[Shift]) -> Call[list[int]]:
         """Move entries of a set; reads for each whether it was there."""
-        lists: dict[str, int] = {}
-        args: list[Arg] = []
-        for one in shifts:
+        k, queues = self._keys, {one.queue: 0 for one in shifts if one.queue}
+        places = Numbered(k, [source, k.queues, k.dead, *map(k.queue, queues)])
+        args: list[Arg] = [now, now - DEAD_FOR_S, DEAD_MOST, len(queues), *queues, len(shifts)]
+        effects: list[Arg] = []
+        for n, one in enumerate(shifts, 1):
             if one.queue:
-                place, score = 4 + lists.setdefault(one.queue, len(lists)), 0.0
+                place, score = places.place(k.queue(one.queue)), 0.0
             elif one.dead:
                 place, score = 3, now
             elif one.at is not None:
@@ -72,13 +77,14 @@ class Calls:
             else:
                 place, score = 0, 0.0
             args += [one.raw, b"" if one.new == one.raw else one.new, place, score]
-        keys = [source, self._keys.queues, self._keys.dead, *map(self._keys.queue, lists)]
-        head: list[Arg] = [now, now - DEAD_FOR_S, DEAD_MOST, len(lists), *lists]
-        return Call("shift", keys, head + args, list)
+            effects += places.effects(n, one.effects)
+        return Call("shift", places.keys, args + effects, list)
 
-    def unqueue(self, key: bytes, payloads: Sequence[bytes]) -> Call[int]:
-        """Delete jobs of a list; reads how many were there."""
-        return Call("unqueue", [key], list(payloads), int, repeatable=False)
+    def unqueue(self, key: bytes, payload: bytes, effects: Sequence[Effect] = ()) -> Call[int]:
+        """Delete a job of a list; reads how many were there."""
+        places = Numbered(self._keys, [key])
+        args = [1, payload, *places.effects(1, effects)]
+        return Call("unqueue", places.keys, args, int, repeatable=False)
 
     def clear(self, queue: str) -> Call[int]:
         """Delete a queue; reads how many jobs it had."""

@@ -18,6 +18,7 @@ from sidelamb.api.calls import Shift
 from sidelamb.api.pattern import Pattern
 from sidelamb.api.record import JobRecord, first_and_last, meant, moment
 from sidelamb.api.steps import Steps, View, arun, awaiting, blocking, run
+from sidelamb.effects import Ended, Event, endings
 from sidelamb.errors import Malformed
 from sidelamb.lenient import epoch_s
 from sidelamb.payload import edit
@@ -167,7 +168,7 @@ class _Entries(View):
 
     def _delete(self, entry: Entry) -> Steps[bool]:
         """Delete an entry; say whether it was still there."""
-        moved: list[int] = yield self._calls.shift(self._key, self._now(), [Shift(meant(entry, "delete").raw)])
+        moved: list[int] = yield self._calls.shift(self._key, self._now(), [self._away(meant(entry, "delete"))])
         return bool(moved[0])
 
     # --- moving many ---------------------------------------------------------------------------------------
@@ -185,7 +186,7 @@ class _Entries(View):
 
     def _delete_all(self, text: str = "", progress: Callable[[int], None] | None = None) -> Steps[Bulk]:
         """Delete all entries, or all that contain `text`; otherwise as `retry_all`."""
-        return (yield from self._all(lambda entry: Shift(entry.raw), text, progress))
+        return (yield from self._all(self._away, text, progress))
 
     def _all(
         self,
@@ -226,6 +227,12 @@ class _Entries(View):
     def _came_after(self, entry: Entry, began: float) -> bool:
         """Say whether an entry came into the set after epoch s `began`, as far as it can be told."""
         raise NotImplementedError
+
+    def _away(self, entry: JobRecord) -> Shift:
+        return Shift(entry.raw, effects=endings(Ended(entry.payload, Event.DELETED, self._now())))
+
+    def _to_dead(self, entry: JobRecord) -> Shift:
+        return Shift(entry.raw, dead=True, effects=endings(Ended(entry.payload, Event.DIED, self._now())))
 
     def _run_now(self, entry: JobRecord) -> Shift:
         if entry.malformed:
@@ -316,14 +323,12 @@ class _Timed(_Entries):
 
     def _kill(self, entry: Entry) -> Steps[bool]:
         """Send an entry to `dead` as it is, without its hooks; say whether it was still there."""
-        moved: list[int] = yield self._calls.shift(
-            self._key, self._now(), [Shift(meant(entry, "kill").raw, dead=True)]
-        )
+        moved: list[int] = yield self._calls.shift(self._key, self._now(), [self._to_dead(meant(entry, "kill"))])
         return bool(moved[0])
 
     def _kill_all(self, text: str = "", progress: Callable[[int], None] | None = None) -> Steps[Bulk]:
         """Send all entries, or all that contain `text`, to `dead`; otherwise as `retry_all`."""
-        return (yield from self._all(lambda entry: Shift(entry.raw, dead=True), text, progress))
+        return (yield from self._all(self._to_dead, text, progress))
 
     reschedule, areschedule = blocking(_reschedule), awaiting(_reschedule)
     reschedule_all, areschedule_all = blocking(_reschedule_all), awaiting(_reschedule_all)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from sidelamb.api.record import JobRecord, first_and_last, meant
 from sidelamb.api.steps import Steps, View, arun, awaiting, blocking, run
+from sidelamb.effects import Ended, Event, endings
 from sidelamb.lenient import epoch_s
 from sidelamb.names import queue_name
 
@@ -89,8 +90,9 @@ class Queue(View):
     def _delete(self, record: JobRecord) -> Steps[bool]:
         """Delete one job; say whether it was still there. One that a worker has already is not stopped."""
         raw = meant(record, "Queue.delete").raw
+        effects = endings(Ended(record.payload, Event.DELETED, self._now()))
         for key in (self._list, self._alone):
-            if (yield self._calls.unqueue(key, [raw])):
+            if (yield self._calls.unqueue(key, raw, effects)):
                 return True
         return False
 

@@ -3,7 +3,8 @@
 -- KEYS of both   1 leases (zset)   2 the lease (hash)   3 slots of its capsule (set)
 --                4 stat:processed   5 the same of the day   6 stat:failed   7 the same of the day (strings)
 --                8 dead (zset)   9.. destinations (zset or list)
--- A move is six arguments: field, verb, index of its destination in KEYS, score, payload, count.
+-- The moves are a number M, then M times six arguments: field, verb, index of its destination in KEYS, score,
+-- payload, count. After the last come effects, owned by the fields of their jobs (see _effects).
 --   verb     z: into a zset with that score   r: to the right end of a list, next to run   l: to its left end
 --            x: nowhere, the job is finished
 --   payload  new bytes, or '' for those in the lease
@@ -12,10 +13,10 @@
 
 local MOVE = 6
 
--- Returns an error reply, or nil if every move can be made.
-local function check(first)
-  local seen = {}
-  for i = first, #ARGV, MOVE do
+-- Returns an error reply, or nil if every move can be made, and then the effects. `at` is where M stands in ARGV.
+local function check(at)
+  local seen, behind = {}, at + 1 + tonumber(ARGV[at]) * MOVE
+  for i = at + 1, behind - 1, MOVE do
     local verb, k = ARGV[i + 1], tonumber(ARGV[i + 2])
     if verb == 'z' and not finite(tonumber(ARGV[i + 3])) then
       return redis.error_reply('ERR a score is not a finite number')
@@ -29,12 +30,14 @@ local function check(first)
     local refused = check_counter(KEYS[k])
     if refused then return refused end
   end
+  local list, refused = effects(behind)
+  return refused, list
 end
 
--- Returns the number of jobs moved. `first` is where the moves begin in ARGV; done = { fields of plain successes }.
-local function apply(done, first, day_ttl, dead_since, dead_most)
-  local fields = {}
-  for i = first, #ARGV, MOVE do fields[#fields + 1] = ARGV[i] end
+-- Returns the number of jobs moved. `at` is where M stands in ARGV; done = { fields of plain successes }.
+local function apply(done, at, list, day_ttl, dead_since, dead_most)
+  local fields, first, is_there = {}, at + 1, {}
+  for i = first, at + tonumber(ARGV[at]) * MOVE, MOVE do fields[#fields + 1] = ARGV[i] end
   local stored = {}
   for i = 1, #fields, CHUNK do
     local part = redis.call('HMGET', KEYS[2], unpack(fields, i, math.min(i + CHUNK - 1, #fields)))
@@ -49,6 +52,7 @@ local function apply(done, first, day_ttl, dead_since, dead_most)
   for n, value in ipairs(stored) do
     local i = first + (n - 1) * MOVE
     if value then
+      is_there[fields[n]] = true
       local verb, k, payload, counted = ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 4], ARGV[i + 5]
       if payload == '' then payload = value end
       if verb == 'z' then
@@ -70,5 +74,6 @@ local function apply(done, first, day_ttl, dead_since, dead_most)
   end
   count(KEYS[4], KEYS[5], processed, day_ttl)
   count(KEYS[6], KEYS[7], failed, day_ttl)
+  apply_effects(list, is_there)
   return moved
 end

@@ -1,10 +1,13 @@
+-- include _effects
 -- shift: a person moves entries of a set: to their queues, to dead, to another time, or away.
 --
--- KEYS  1 schedule, retry or dead (zset)   2 queues (set)   3 dead (zset)   4.. queues' lists
+-- KEYS  1 schedule, retry or dead (zset)   2 queues (set)   3 dead (zset)   4.. Q queues' lists, then the keys
+--       of effects
 -- ARGV  1 now, epoch s   2 dead entries before this epoch s go   3 dead entries kept at most
 --       4 Q, then Q queue names in the order of their lists
---       then for each entry: the bytes in the set, the bytes to store ('' for the same), where to, a score
+--       then N, then for each entry: the bytes in the set, the bytes to store ('' for the same), where to, a score
 --         where to   0: away   1: the same set, with that score   3: dead, with that score   4..: that list of KEYS
+--       then effects (see _effects), owned by the number of their entry, from 1
 -- RETURNS for each entry 1 if it moved, 0 if it was not there any more
 --
 -- KEEPS an entry moves only if its bytes are still there: of two people who move it at once one does.
@@ -13,12 +16,13 @@
 local refused = not_times(1, 2)
 if refused then return refused end
 local Q = tonumber(ARGV[4])
-local first, seen, members, ats = 5 + Q, {}, {}, {}
+local first, seen, members, ats = 6 + Q, {}, {}, {}
+local behind = first + tonumber(ARGV[5 + Q]) * 4
 redis.call('ZCARD', KEYS[1])
 redis.call('SCARD', KEYS[2])
 redis.call('ZCARD', KEYS[3])
 for q = 1, Q do redis.call('LLEN', KEYS[3 + q]) end
-for i = first, #ARGV, 4 do
+for i = first, behind - 1, 4 do
   local place = tonumber(ARGV[i + 2])
   if (place == 1 or place == 3) and not finite(tonumber(ARGV[i + 3])) then
     return redis.error_reply('ERR a score is not a finite number')
@@ -26,7 +30,9 @@ for i = first, #ARGV, 4 do
   members[#members + 1] = ARGV[i]
   ats[#ats + 1] = i
 end
-local moved, gone, lists, names, died = {}, {}, {}, {}, false
+local list, wrong = effects(behind)
+if wrong then return wrong end
+local moved, gone, lists, names, died, is_there = {}, {}, {}, {}, false, {}
 for i = 1, #members, CHUNK do
   local last = math.min(i + CHUNK - 1, #members)
   local scores = redis.call('ZMSCORE', KEYS[1], unpack(members, i, last))
@@ -34,6 +40,7 @@ for i = 1, #members, CHUNK do
     local here = scores[j - i + 1] and not seen[members[j]]
     seen[members[j]] = true
     moved[j] = here and 1 or 0
+    is_there[tostring(j)] = here
     if here then gone[#gone + 1] = members[j] end
   end
 end
@@ -59,4 +66,5 @@ if died then
   redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', ARGV[2])
   redis.call('ZREMRANGEBYRANK', KEYS[3], 0, -(tonumber(ARGV[3]) + 1))
 end
+apply_effects(list, is_there)
 return moved

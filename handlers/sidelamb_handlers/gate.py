@@ -1,0 +1,71 @@
+"""The gate before each run of a job that uses features: what they have done first, and whether it may run at all.
+
+One round trip for such a job, none for any other. A worker without Redis has no gate.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sidelamb.effects import startings
+from sidelamb.errors import RedisError
+from sidelamb.lenient import number
+from sidelamb_handlers.decision import Decision, Outcome, returned
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sidelamb.link import Link
+    from sidelamb.store import Store
+    from sidelamb_handlers.attempt import Attempt
+
+__all__ = ["Gate"]
+
+WITHIN_S = 2.0
+"""How long a job waits for Redis before it goes back unrun."""
+
+
+class Gate:
+    """Opens, or not.
+
+    Args:
+        link, store: the way to Redis.
+        clock: epoch s.
+        random: in [0, 1).
+    """
+
+    def __init__(
+        self, link: Link, store: Store, *, clock: Callable[[], float], random: Callable[[], float]
+    ) -> None:
+        self._link = link
+        self._store = store
+        self._clock = clock
+        self._random = random
+
+    def __call__(self, attempt: Attempt) -> Decision | None:
+        """Do what a job's features do before a run. A decision: it will not run."""
+        now = self._clock()
+        effects = startings(attempt.payload, now, attempt.deadline)
+        if not effects:
+            return None
+        call = self._store.begin(attempt.lease, attempt.field, attempt.token, effects)
+        try:
+            answer = self._link.run(call, within_s=WITHIN_S)
+        except RedisError as error:
+            return returned(f"Redis did not answer before it was started: {error}")
+        return self._refused(answer, now) if answer else None
+
+    def _refused(self, answer: str, now: float) -> Decision:
+        """Return the decision that an effect's refusal means: its first word is the seconds until the next try."""
+        wait_s = number(_as_number(answer.partition(" ")[0]))
+        if wait_s is None:
+            return returned(f"it must not be started: {answer}")
+        again = now + wait_s * (1 + self._random() / 2)
+        return Decision(Outcome.SNOOZED, again, counted=False, reason=answer.partition(" ")[2])
+
+
+def _as_number(word: str) -> float | None:
+    try:
+        return float(word)
+    except ValueError:
+        return None
