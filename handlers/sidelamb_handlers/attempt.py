@@ -120,6 +120,11 @@ class Attempt:
             self.has_state |= self.is_cancelled
         return self.is_cancelled
 
+    def progress(self, done: float, total: float | None = None, note: str = "") -> None:
+        """Say how far it is, if its status is kept."""
+        if self.states is not None and "result_ttl" in self.payload:
+            self.states.progress(self.jid, done, total, note)
+
 
 class Runner:
     """Takes attempts through their steps.

@@ -10,6 +10,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from sidelamb.errors import RedisError
+from sidelamb.results import progress
 from sidelamb.state import StateStore
 
 if TYPE_CHECKING:
@@ -64,6 +65,13 @@ class States:
         except RedisError as error:
             log.warning("which jobs are cancelled could not be read (%s); they run", error)
             return set()
+
+    def progress(self, jid: str, done: float, total: float | None, note: str) -> None:
+        """Write how far a job is into its status."""
+        try:
+            self._link.run(progress(self._keys, jid, done, total, note), within_s=WITHIN_S)
+        except RedisError as error:
+            log.warning("the progress of job %s could not be written (%s)", jid, error)
 
     def forget(self, jids: Sequence[str]) -> None:
         """Remove the states of jobs that are done; if that fails they go by themselves, in 30 days."""

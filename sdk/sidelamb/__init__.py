@@ -35,6 +35,7 @@ from sidelamb.errors import (
     UnknownOption,
     UnknownQueue,
 )
+from sidelamb.handle import Handle, JobFailed, NoResult, NotFinished, Progress, Status
 from sidelamb.hooks import after_invocation, before_invocation, on_death, on_error, on_sandbox_start
 from sidelamb.job import Job, job
 from sidelamb.late import late_import
@@ -56,17 +57,22 @@ __all__ = [
     "ConfigError",
     "CurrentJob",
     "Discard",
+    "Handle",
     "Job",
     "JobError",
+    "JobFailed",
     "JobOptions",
     "JobTimeout",
     "Kill",
     "Malformed",
     "Middleware",
     "NameTaken",
+    "NoResult",
     "NotAJob",
+    "NotFinished",
     "Payload",
     "PayloadTooLarge",
+    "Progress",
     "RedisError",
     "RedisRefused",
     "RedisUncertain",
@@ -74,6 +80,7 @@ __all__ = [
     "Retry",
     "SidelambError",
     "Snooze",
+    "Status",
     "UnknownOption",
     "UnknownQueue",
     "acancel",

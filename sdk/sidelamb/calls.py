@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
+from sidelamb.handle import Handle
 from sidelamb.times import epoch_seconds, seconds
 
 if TYPE_CHECKING:
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["Enqueues", "Setter"]
 
 P = ParamSpec("P")
+R_co = TypeVar("R_co", covariant=True)
 
 
-class Enqueues(Generic[P]):
+class Enqueues(Generic[P, R_co]):
     """What can be enqueued.
 
     All verbs raise, before anything is stored: BadCall for arguments that the function would not take,
@@ -41,27 +43,33 @@ class Enqueues(Generic[P]):
     def client(self) -> Client:
         """The client that they go through."""
 
-    def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> str:
-        """Put the job on its queue and return its id; the empty text if client middleware stopped it."""
-        return self.client.submit(self.template, args, kwargs)
+    def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Handle[R_co]:
+        """Put the job on its queue and return its id; the empty text if client middleware stopped it.
 
-    def enqueue_in(self, delay: float | dt.timedelta, /, *args: P.args, **kwargs: P.kwargs) -> str:
+        The id is a `Handle`: of a job with `result_ttl` it knows status and result. Of a unique job that is there
+        already it is the id of that one.
+        """
+        client = self.client
+        return Handle(client.submit(self.template, args, kwargs), client)
+
+    def enqueue_in(self, delay: float | dt.timedelta, /, *args: P.args, **kwargs: P.kwargs) -> Handle[R_co]:
         """Have the job run after `delay` (seconds or timedelta); returns as `enqueue`.
 
         Raises:
             BadOption: `delay` is no such thing. A negative one is in the past: the job is pushed at once.
         """
         template, client = self.template, self.client
-        return client.submit(template, args, kwargs, at=client.now() + seconds(delay, template.name))
+        at = client.now() + seconds(delay, template.name)
+        return Handle(client.submit(template, args, kwargs, at=at), client)
 
-    def enqueue_at(self, when: float | dt.datetime, /, *args: P.args, **kwargs: P.kwargs) -> str:
+    def enqueue_at(self, when: float | dt.datetime, /, *args: P.args, **kwargs: P.kwargs) -> Handle[R_co]:
         """Have the job run at `when` (aware datetime or epoch seconds); returns as `enqueue`.
 
         Raises:
             BadOption: `when` has no timezone or is no time. In the past, the job is pushed at once.
         """
-        template = self.template
-        return self.client.submit(template, args, kwargs, at=epoch_seconds(when, template.name))
+        template, client = self.template, self.client
+        return Handle(client.submit(template, args, kwargs, at=epoch_seconds(when, template.name)), client)
 
     def enqueue_many(
         self,
@@ -82,19 +90,22 @@ class Enqueues(Generic[P]):
         """
         return self.client.submit_many(self.template, items, progress)
 
-    async def aenqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> str:
+    async def aenqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Handle[R_co]:
         """`enqueue` for async code."""
-        return await self.client.asubmit(self.template, args, kwargs)
+        client = self.client
+        return Handle(await client.asubmit(self.template, args, kwargs), client)
 
-    async def aenqueue_in(self, delay: float | dt.timedelta, /, *args: P.args, **kwargs: P.kwargs) -> str:
+    async def aenqueue_in(self, delay: float | dt.timedelta, /, *args: P.args, **kwargs: P.kwargs) -> Handle[R_co]:
         """`enqueue_in` for async code."""
         template, client = self.template, self.client
-        return await client.asubmit(template, args, kwargs, at=client.now() + seconds(delay, template.name))
+        at = client.now() + seconds(delay, template.name)
+        return Handle(await client.asubmit(template, args, kwargs, at=at), client)
 
-    async def aenqueue_at(self, when: float | dt.datetime, /, *args: P.args, **kwargs: P.kwargs) -> str:
+    async def aenqueue_at(self, when: float | dt.datetime, /, *args: P.args, **kwargs: P.kwargs) -> Handle[R_co]:
         """`enqueue_at` for async code."""
-        template = self.template
-        return await self.client.asubmit(template, args, kwargs, at=epoch_seconds(when, template.name))
+        template, client = self.template, self.client
+        at = epoch_seconds(when, template.name)
+        return Handle(await client.asubmit(template, args, kwargs, at=at), client)
 
     async def aenqueue_many(
         self,
@@ -106,7 +117,7 @@ class Enqueues(Generic[P]):
         return await self.client.asubmit_many(self.template, items, progress)
 
 
-class Setter(Enqueues[P]):
+class Setter(Enqueues[P, R_co]):
     """A job with the options of one call: what `Job.using` returns."""
 
     def __init__(self, template: Template, client: Client | None = None) -> None:

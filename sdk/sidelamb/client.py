@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from sidelamb.calls import Setter
+    from sidelamb.handle import Handle
     from sidelamb.job import Job
     from sidelamb.options import CallOptions
 
@@ -39,7 +40,7 @@ class Client(Pusher):
         ConfigError: a setting is missing or wrong.
     """
 
-    def job(self, name: str | Job[..., Any], /, **options: Unpack[CallOptions]) -> Setter[...]:
+    def job(self, name: str | Job[..., Any], /, **options: Unpack[CallOptions]) -> Setter[..., Any]:
         """Return a job, mostly by its name, with the verbs that `Job` has, for example to send keyword arguments.
 
         Args:
@@ -53,7 +54,7 @@ class Client(Pusher):
         """
         return setter(self, name, dict(options))
 
-    def enqueue(self, name: str | Job[..., Any], /, *args: Any, **options: Unpack[CallOptions]) -> str:
+    def enqueue(self, name: str | Job[..., Any], /, *args: Any, **options: Unpack[CallOptions]) -> Handle[Any]:
         """Put a job on its queue and return its id: `client.enqueue("Billing::ChargeJob", 12, queue="billing")`.
 
         Args and raises as `job`, and as `Job.enqueue`. All keywords are options.
@@ -62,13 +63,13 @@ class Client(Pusher):
 
     def enqueue_in(
         self, delay: float | dt.timedelta, name: str | Job[..., Any], /, *args: Any, **options: Unpack[CallOptions]
-    ) -> str:
+    ) -> Handle[Any]:
         """Have a job run after `delay`, seconds or timedelta; otherwise as `enqueue`."""
         return self.job(name, **options).enqueue_in(delay, *args)
 
     def enqueue_at(
         self, when: float | dt.datetime, name: str | Job[..., Any], /, *args: Any, **options: Unpack[CallOptions]
-    ) -> str:
+    ) -> Handle[Any]:
         """Have a job run at `when`, an aware datetime or epoch seconds; otherwise as `enqueue`."""
         return self.job(name, **options).enqueue_at(when, *args)
 
@@ -84,19 +85,21 @@ class Client(Pusher):
         """Put one job on the queue for each tuple of arguments in `items`, as `Job.enqueue_many`."""
         return self.job(name, **options).enqueue_many(items, progress=progress)
 
-    async def aenqueue(self, name: str | Job[..., Any], /, *args: Any, **options: Unpack[CallOptions]) -> str:
+    async def aenqueue(
+        self, name: str | Job[..., Any], /, *args: Any, **options: Unpack[CallOptions]
+    ) -> Handle[Any]:
         """`enqueue` for async code."""
         return await self.job(name, **options).aenqueue(*args)
 
     async def aenqueue_in(
         self, delay: float | dt.timedelta, name: str | Job[..., Any], /, *args: Any, **options: Unpack[CallOptions]
-    ) -> str:
+    ) -> Handle[Any]:
         """`enqueue_in` for async code."""
         return await self.job(name, **options).aenqueue_in(delay, *args)
 
     async def aenqueue_at(
         self, when: float | dt.datetime, name: str | Job[..., Any], /, *args: Any, **options: Unpack[CallOptions]
-    ) -> str:
+    ) -> Handle[Any]:
         """`enqueue_at` for async code."""
         return await self.job(name, **options).aenqueue_at(when, *args)
 

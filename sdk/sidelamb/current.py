@@ -49,6 +49,12 @@ class CurrentJob(Protocol):
     def cancelled(self) -> bool:
         """Whether somebody has cancelled it. Looks at Redis, at most once a second; False in detached mode."""
 
+    def progress(self, done: float, total: float | None = None, note: str = "") -> None:
+        """Say how far it is, for who reads its status; of a job without `result_ttl` nobody does.
+
+        One round trip. If Redis is away the job goes on, and nothing is said.
+        """
+
     @property
     def traceparent(self) -> str:
         """The trace in which it was enqueued, as W3C's `traceparent` says it; empty if it was in none."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FIELDS", "Effect", "Ended", "Event", "beginnings", "endings", "startings"]
 
-_FEATURES = {"lock": "sidelamb.unique"}
+_FEATURES = {"lock": "sidelamb.unique", "result_ttl": "sidelamb.results"}
 """The field that marks a job, and the module of the feature."""
 
 FIELDS = frozenset(_FEATURES)

@@ -41,7 +41,7 @@ R_co = TypeVar("R_co", covariant=True)
 C_contra = TypeVar("C_contra", bound=type[Any], contravariant=True)
 
 
-class Job(Callbacks, Enqueues[P], Generic[P, R_co]):
+class Job(Callbacks, Enqueues[P, R_co], Generic[P, R_co]):
     """A function that can be enqueued; made by `@job`.
 
     Attributes:
@@ -85,14 +85,14 @@ class Job(Callbacks, Enqueues[P], Generic[P, R_co]):
         result: R_co = self._binding.call(args, kwargs)
         return result
 
-    def using(self, *, client: Client | None = None, **options: Unpack[CallOptions]) -> Setter[P]:
+    def using(self, *, client: Client | None = None, **options: Unpack[CallOptions]) -> Setter[P, R_co]:
         """Return this job with other options, for the calls that follow: `send.using(queue="low").enqueue(12)`.
 
         Args:
             client: the client to go through instead of the process's.
             **options: queue, max_retries, on_exhausted, timeout, tags, retry_for, retry_queue, backtrace,
-                expires_in, unique_for, unique_until, in place of the declared ones. A timeout given here
-                travels with the job; a declared one stays in the code that the worker has.
+                expires_in, unique_for, unique_until, result_ttl, in place of the declared ones. A timeout given
+                here travels with the job; a declared one stays in the code that the worker has.
 
         Raises:
             UnknownOption, BadOption: there is no such option, or its value cannot be.
@@ -188,7 +188,8 @@ def job(function: Any = None, /, **options: Any) -> Any:
             `backoff` (a function of attempt and error that returns seconds), `backtrace` (keep it: True, or a
             number of lines), `expires_in` (seconds after which the job is not started any more), `unique_for`
             (seconds in which another with the same arguments is not stored), `unique_until` ("success" or
-            "start"), `unique_by` (a function of the arguments: what makes two calls the same).
+            "start"), `unique_by` (a function of the arguments: what makes two calls the same), `result_ttl`
+            (seconds after its end in which its status and its result are kept).
 
     Raises:
         UnknownOption, BadOption: an option that is none, or a value that cannot be.

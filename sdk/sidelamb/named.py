@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["setter"]
 
 
-def setter(client: Client, job: str | Job[..., Any], options: dict[str, Any]) -> Setter[...]:
+def setter(client: Client, job: str | Job[..., Any], options: dict[str, Any]) -> Setter[..., Any]:
     """Return a job, or the name of one, with options for the calls that follow.
 
     A registered job has its own options and its arguments are checked; a name that nobody registered here is

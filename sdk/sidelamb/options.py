@@ -69,6 +69,7 @@ class CallOptions(TypedDict, total=False):
     expires_in: float | dt.timedelta
     unique_for: float | dt.timedelta
     unique_until: UniqueUntil
+    result_ttl: float | dt.timedelta
 
 
 class _DeclaredOnly(TypedDict, total=False):
@@ -92,6 +93,7 @@ class DeclareOptions(_DeclaredOnly, total=False):
     expires_in: float | dt.timedelta
     unique_for: float | dt.timedelta
     unique_until: UniqueUntil
+    result_ttl: float | dt.timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,8 @@ class JobOptions:
     """When the lock goes before that."""
     unique_by: Callable[..., Any] | None = None
     """Of a call's arguments, what makes it the same as another; plain JSON. None for all of them."""
+    result_ttl_s: float | None = None
+    """Seconds after its end in which status and result are kept; None to keep none."""
     backoff: Backoff | None = None
     exhausted_hook: ExhaustedHook | None = None
 
@@ -165,6 +169,7 @@ _SECONDS = {
     "retry_for": "retry_for_s",
     "expires_in": "expires_in_s",
     "unique_for": "unique_for_s",
+    "result_ttl": "result_ttl_s",
 }
 """Options that may be timedeltas, and the fields that hold their seconds."""
 
@@ -202,6 +207,8 @@ def wire_head(options: JobOptions, *, timeout_s: float | None = None) -> dict[st
         head["backtrace"] = options.backtrace
     if timeout_s is not None:
         head["timeout"] = int(timeout_s) if timeout_s.is_integer() else timeout_s
+    if options.result_ttl_s is not None:
+        head["result_ttl"] = options.result_ttl_s
     return head
 
 
@@ -253,6 +260,10 @@ def _expires_in(value: Any, where: str) -> float:
 
 def _unique_for(value: Any, where: str) -> float:
     return _duration(value, where, "unique_for", 1, 1e9)
+
+
+def _result_ttl(value: Any, where: str) -> float:
+    return _duration(value, where, "result_ttl", 1, 1e9)
 
 
 def _unique_until(value: Any, where: str) -> str:
@@ -310,4 +321,5 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "unique_for": _unique_for,
     "unique_until": _unique_until,
     "unique_by": _unique_by,
+    "result_ttl": _result_ttl,
 }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sidelamb.effects import FIELDS, beginnings
 from sidelamb.errors import BadOption, JobError, PayloadTooLarge
+from sidelamb.handle import bare
 from sidelamb.names import check_queue, is_job_name, is_queue_name, job_name, queue_name
 from sidelamb.options import MOST_TIMEOUT_S
 from sidelamb.payload import encode
@@ -138,8 +139,12 @@ class Packer:
         trace = traceparent()
         if trace:
             payload.setdefault("traceparent", trace)
-        if not are_plain(payload["args"]) or (kwargs is not None and not are_plain(kwargs.values())):
-            raise _explained(payload)
+        if not _are_plain(payload):
+            payload = {**payload, "args": bare(payload["args"])}
+            if kwargs is not None:
+                payload["kwargs"] = bare(kwargs)
+            if not _are_plain(payload):
+                raise _explained(payload)
         known = self._queues()
         if known is not None:
             check_queue(queue, known, name)
@@ -155,6 +160,11 @@ class Packer:
             raise _too_large(name, len(raw), self.max_payload)
         effects = () if FIELDS.isdisjoint(payload) else beginnings(payload, now, at)
         return Packed(payload["jid"], name, queue, at, raw, effects)
+
+
+def _are_plain(payload: Payload) -> bool:
+    kwargs = payload.get("kwargs")
+    return are_plain(payload["args"]) and (kwargs is None or are_plain(kwargs.values()))
 
 
 def _explained(payload: Payload) -> JobError:

@@ -23,6 +23,7 @@ from sidelamb.telling import Tally, tell
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from sidelamb.alink import AsyncLink
     from sidelamb.bulk import Chunk
     from sidelamb.link import Link
     from sidelamb.middleware import Middleware, Payload
@@ -121,6 +122,10 @@ class Pusher:
     ) -> int:
         """`submit_many` for async code."""
         return await self._astore_many(self._chunks(template, items), progress)
+
+    async def loop_link(self) -> AsyncLink:
+        """Return the way to Redis of the running event loop."""
+        return (await self._loop_links.here()).link
 
     def close(self) -> None:
         """Close the connections of blocking calls, also those of other clients of this URL; they open anew."""

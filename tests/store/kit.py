@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sidelamb.api.calls import Calls, Shift
 from sidelamb.effects import Effect
 from sidelamb.packing import Packed
+from sidelamb.results import progress
 from sidelamb.state import State, StateStore
 from sidelamb.store import Call, Store, keep, to_dead, to_retry, to_schedule
 
@@ -28,6 +29,8 @@ Make = "Callable[[Link], Call[Any]]"
 
 LOCK = Effect("lock", ("sidelamb:lock:x",), ("j1", 60_000))
 UNLOCK = Effect("unlock", ("sidelamb:lock:x",), ("j1",))
+STATUS = Effect("status", ("sidelamb:status:j", "sidelamb:bell:j"), (60_000, "state", "queued"))
+RESULT = STATUS._replace(verb="result")
 
 
 def job(n: int) -> bytes:
@@ -80,7 +83,7 @@ def _claim(link: Link) -> Call[Any]:
 def _settle(link: Link) -> Call[Any]:
     leased(link, 6)
     moves = (
-        replace(to_retry("1:default", NOW, b"r"), effects=[UNLOCK]),
+        replace(to_retry("1:default", NOW, b"r"), effects=[UNLOCK, RESULT]),
         to_dead("2:default", NOW, b"d"),
         to_schedule("3:default", NOW),
         keep("4:default"),
@@ -90,14 +93,14 @@ def _settle(link: Link) -> Call[Any]:
 
 
 def _admit(_: Link) -> Call[Any]:
-    plain = Packed("j0", "a", "a", None, job(0), (LOCK._replace(keys=("sidelamb:lock:y",)),))
+    plain = Packed("j0", "a", "a", None, job(0), (LOCK._replace(keys=("sidelamb:lock:y",)), STATUS))
     return STORE.admit([plain, Packed("j1", "a", "a", NOW + 9, job(1), (LOCK,))])
 
 
 def _begin(link: Link) -> Call[Any]:
     leased(link, 2)
     link.command("SET", "sidelamb:lock:x", "j1")
-    return STORE.begin("c:1", "0:default", "r1", [UNLOCK])
+    return STORE.begin("c:1", "0:default", "r1", [UNLOCK, STATUS])
 
 
 def _finish(link: Link) -> Call[Any]:
@@ -204,6 +207,10 @@ CASES: dict[str, Callable[[Link], Call[Any]]] = {
     "narrow": _narrow,
     "pause": lambda _: API.pause("a", paused=True),
     "payloads": lambda link: STORE.payloads(leased(link, 2).lease, ["0:default"]),
+    "progress": _after(
+        lambda link: link.command("HSET", "sidelamb:status:j1", "state", "running"),
+        progress(STORE.keys, "j1", 1, 3, "on the way"),
+    ),
     "promote": _promote,
     "read": _after(_lone_queue, API.read((b"queue:a", "LLEN"), (b"retry", "ZCARD"))),
     "reap": _reap,

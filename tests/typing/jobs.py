@@ -6,7 +6,20 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any, assert_type
 
-from sidelamb import CallNext, Client, CurrentJob, Job, Payload, cancel, configure, delay, job
+from sidelamb import (
+    CallNext,
+    Client,
+    CurrentJob,
+    Handle,
+    Job,
+    Payload,
+    Progress,
+    Status,
+    cancel,
+    configure,
+    delay,
+    job,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -20,6 +33,9 @@ def send(user_id: int, subject: str = "hello", *, urgent: bool = False) -> float
 @job(name="app.charge", aliases=["app.pay"], queue="billing", max_retries=3, on_exhausted="discard", tags=["a"])
 async def charge(amount: int) -> str:
     return ""
+
+
+def of_a_coroutine(_: Handle[Coroutine[Any, Any, str]]) -> None: ...
 
 
 @job(timeout=dt.timedelta(seconds=30))
@@ -111,9 +127,9 @@ def calling() -> None:
 async def awaiting() -> None:
     assert_type(await charge(1), str)
     assert_type(await User.async_class(1), str)
-    assert_type(await charge.aenqueue(1), str)
-    assert_type(await charge.aenqueue_in(5, 1), str)
-    assert_type(await charge.aenqueue_at(5.0, 1), str)
+    of_a_coroutine(await charge.aenqueue(1))
+    of_a_coroutine(await charge.aenqueue_in(5, 1))
+    of_a_coroutine(await charge.aenqueue_at(5.0, 1))
     assert_type(await charge.aenqueue_many([(1,)]), int)
     coroutine: Coroutine[Any, Any, str] = charge(1)
     coroutine.close()
@@ -123,10 +139,10 @@ async def awaiting() -> None:
 
 
 def enqueuing() -> None:
-    assert_type(send.enqueue(1), str)
-    assert_type(send.enqueue(1, "hi", urgent=True), str)
-    assert_type(charge.enqueue(1), str)
-    assert_type(nothing.enqueue(), str)
+    assert_type(send.enqueue(1), Handle[float])
+    assert_type(send.enqueue(1, "hi", urgent=True), Handle[float])
+    of_a_coroutine(charge.enqueue(1))
+    assert_type(nothing.enqueue(), Handle[None])
     send.enqueue()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     send.enqueue("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     send.enqueue(1, "hi", True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
@@ -136,12 +152,12 @@ def enqueuing() -> None:
 
 
 def enqueuing_methods() -> None:
-    assert_type(User.outer_static.enqueue(1), str)
-    assert_type(User.inner_static.enqueue(1), str)
-    assert_type(User.outer_class.enqueue(1), str)
-    assert_type(User.inner_class.enqueue(1), str)
-    assert_type(User.async_class.enqueue(1), str)
-    assert_type(User().inner_class.enqueue(1), str)
+    assert_type(User.outer_static.enqueue(1), Handle[str])
+    assert_type(User.inner_static.enqueue(1), Handle[str])
+    assert_type(User.outer_class.enqueue(1), Handle[str])
+    assert_type(User.inner_class.enqueue(1), Handle[str])
+    of_a_coroutine(User.async_class.enqueue(1))
+    assert_type(User().inner_class.enqueue(1), Handle[str])
     User.outer_static.enqueue("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     User.inner_static.enqueue("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     User.outer_class.enqueue("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -150,11 +166,11 @@ def enqueuing_methods() -> None:
 
 
 def enqueuing_later() -> None:
-    assert_type(send.enqueue_in(5, 1, urgent=True), str)
-    assert_type(send.enqueue_in(dt.timedelta(hours=1), 1), str)
-    assert_type(send.enqueue_at(dt.datetime.now(dt.UTC), 1), str)
-    assert_type(send.enqueue_at(1_800_000_000, 1), str)
-    assert_type(User.outer_class.enqueue_in(5, 1), str)
+    assert_type(send.enqueue_in(5, 1, urgent=True), Handle[float])
+    assert_type(send.enqueue_in(dt.timedelta(hours=1), 1), Handle[float])
+    assert_type(send.enqueue_at(dt.datetime.now(dt.UTC), 1), Handle[float])
+    assert_type(send.enqueue_at(1_800_000_000, 1), Handle[float])
+    assert_type(User.outer_class.enqueue_in(5, 1), Handle[str])
     send.enqueue_in("5", 1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     send.enqueue_in(5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     send.enqueue_in(5, "1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -172,8 +188,10 @@ def enqueuing_many() -> None:
 
 
 def with_options(client: Client) -> None:
-    assert_type(send.using(queue="low", tags=["a"], max_retries=0, timeout=1.5, client=client).enqueue(1), str)
-    assert_type(User.outer_class.using(on_exhausted="dead").enqueue_in(5, 1), str)
+    assert_type(
+        send.using(queue="low", tags=["a"], max_retries=0, timeout=1.5, client=client).enqueue(1), Handle[float]
+    )
+    assert_type(User.outer_class.using(on_exhausted="dead").enqueue_in(5, 1), Handle[str])
     send.using(queue="low").enqueue("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     send.using(queue="low").enqueue_in(5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     send.using(qeue="low")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
@@ -195,7 +213,7 @@ def with_delay() -> None:
 
 
 def by_name(client: Client) -> None:
-    assert_type(client.enqueue("Billing::ChargeJob", 12, queue="billing", max_retries=0), str)
+    assert_type(client.enqueue("Billing::ChargeJob", 12, queue="billing", max_retries=0), Handle[Any])
     assert_type(client.enqueue_many("Billing::ChargeJob", [(1,)], queue="billing"), int)
     assert_type(client.push({"class": "X", "args": []}), str)
     client.enqueue("Billing::ChargeJob", 12, qeue="billing")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
@@ -239,3 +257,14 @@ def tenant(payload: Payload, call_next: CallNext) -> Payload | None:
 def configuring() -> None:
     configure(redis="redis://localhost/0", middleware=[tenant], queues=["default"], max_payload=1_000)
     configure(middleware=[len])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+
+
+async def results() -> None:
+    assert_type(send.enqueue(1).result(timeout=5), float)
+    assert_type(charge.enqueue(1).result(), str)
+    assert_type(await send.enqueue(1).aresult(5), float)
+    assert_type(await (await charge.aenqueue(1)).aresult(), str)
+    assert_type(send.enqueue(1).status(), Status)
+    assert_type(send.enqueue(1).status().progress, Progress | None)
+    kept: str = send.enqueue(1)
+    assert_type(Handle[float](kept).result(), float)
