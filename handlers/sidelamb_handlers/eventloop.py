@@ -21,12 +21,16 @@ if TYPE_CHECKING:
 
 __all__ = ["KeptLoop"]
 
+CLOSE_S = 5.0
+"""So long a loop may take to end what it is at."""
+
 
 class KeptLoop:
     """An event loop on its own thread, started with the first coroutine."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: OwnThread | None = None
         self._lock = threading.Lock()
 
     def run(self, attempt: Attempt, coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -53,11 +57,25 @@ class KeptLoop:
         except TimeoutError:
             return False
 
+    def close(self) -> None:
+        """End the loop, in a process that lives on. Nothing may be running on it."""
+        with self._lock:
+            loop, self._loop = self._loop, None
+        if loop is not None and self._thread is not None:
+            loop.call_soon_threadsafe(loop.stop)
+            self._thread.join(CLOSE_S)
+            if self._thread.is_alive():
+                return  # a job blocks it, and would not stop
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.run_until_complete(loop.shutdown_default_executor())
+            loop.close()
+
     def _started(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                OwnThread(target=self._loop.run_forever, name="sidelamb-loop").start()
+                self._thread = OwnThread(target=self._loop.run_forever, name="sidelamb-loop")
+                self._thread.start()
             return self._loop
 
 

@@ -21,6 +21,7 @@ from sidelamb import settings
 from sidelamb.errors import ConfigError, RedisError, RedisRefused
 from sidelamb.link import Link
 from sidelamb.store import Store, capsule_of
+from sidelamb_handlers.coldstart import once
 from sidelamb_handlers.logger import new_logger
 from sidelamb_handlers.promoter import Promoter
 from sidelamb_handlers.reaping import reaping
@@ -159,7 +160,7 @@ def handler(event: Any, context: Context) -> dict[str, Any]:
     woken_by = event.get("source") if isinstance(event, dict) else None
     until = time.time() + context.get_remaining_time_in_millis() / 1000 - MARGIN_S
     try:
-        made = _scheduler.make_pass(until)
+        made = _scheduler().make_pass(until)
     except RedisError as error:
         if not _is_away:
             _log.error("pass not finished: %s; what is due waits for a pass that is", error)
@@ -177,5 +178,5 @@ def handler(event: Any, context: Context) -> dict[str, Any]:
 
 _log = new_logger()
 _is_away = False
-_scheduler = from_environment()
+_scheduler = once(from_environment)
 _metrics = _Metrics()

@@ -34,6 +34,7 @@ from sidelamb.registry import registry
 from sidelamb.server import layers
 from sidelamb.store import Claim, Store
 from sidelamb_handlers.attempt import Attempt, Runner
+from sidelamb_handlers.coldstart import once
 from sidelamb_handlers.decision import cancelled
 from sidelamb_handlers.ending import Ending
 from sidelamb_handlers.event import Answer, Invocation, Status, read_event
@@ -78,6 +79,7 @@ class Worker:
 
     Args:
         environ: where the settings are.
+        link: the way to Redis; default one to the environment's.
         clock: epoch s.
         exit_process: ends the sandbox.
 
@@ -89,6 +91,7 @@ class Worker:
         self,
         environ: Mapping[str, str] = os.environ,
         *,
+        link: Link | None = None,
         clock: Callable[[], float] = time.time,
         exit_process: Callable[[int], Any] = os._exit,
     ) -> None:
@@ -100,7 +103,7 @@ class Worker:
         settings.timestamps()  # says now if it is wrong
         registry.load(modules)
         url = environ.get("SIDELAMB_REDIS_URL", "")
-        self._link = Link(url, **REDIS_TIMEOUTS) if url else None
+        self._link = link or (Link(url, **REDIS_TIMEOUTS) if url else None)
         self._store = Store(environ.get("SIDELAMB_NAMESPACE", ""))
         self._states = States(self._link, self._store.keys) if self._link else None
         self._loop = KeptLoop()
@@ -317,7 +320,7 @@ _MOST_SECONDS = 30 * 86_400.0
 
 def handler(event: Any, context: Context) -> dict[str, Any]:
     """Lambda's entry point."""
-    return _worker.handle(event, context)
+    return _worker().handle(event, context)
 
 
-_worker = Worker()
+_worker = once(Worker)

@@ -90,7 +90,7 @@ def test_lost_leases_are_a_line_of_any_pass():
 class TestHandler:
     @pytest.fixture(autouse=True)
     def of_this_redis(self, monkeypatch, link, redis_url):
-        monkeypatch.setattr(module, "_scheduler", Scheduler(link, STORE))
+        monkeypatch.setattr(module, "_scheduler", lambda: Scheduler(link, STORE))
         self.metrics = _Metrics({"SIDELAMB_STACK": "shop", "SIDELAMB_REDIS_URL": redis_url})
         monkeypatch.setattr(module, "_metrics", self.metrics)
         yield

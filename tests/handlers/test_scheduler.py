@@ -304,7 +304,7 @@ class TestHandler:
         monkeypatch.setattr(module, "_is_away", False)
 
     def test_it_answers_with_what_it_did_in_words_the_poller_knows(self, scheduler, db, monkeypatch):
-        monkeypatch.setattr(module, "_scheduler", scheduler)
+        monkeypatch.setattr(module, "_scheduler", lambda: scheduler)
         due(db, "schedule", 2)
         body = module.handler({"source": "sidelamb.poller"}, Context(10))
         assert (body["promoted"], body["to_dead"], body["reaped"], body["leases"]) == (2, 0, 0, 0)
@@ -312,18 +312,18 @@ class TestHandler:
 
     @pytest.mark.parametrize("event", [None, {}, [], {"source": "aws.events"}])
     def test_any_event_wakes_it(self, scheduler, db, monkeypatch, event):
-        monkeypatch.setattr(module, "_scheduler", scheduler)
+        monkeypatch.setattr(module, "_scheduler", lambda: scheduler)
         due(db, "schedule", 1)
         assert module.handler(event, Context(10))["promoted"] == 1
 
     def test_it_stops_in_time_for_its_own_timeout(self, scheduler, db, monkeypatch):
-        monkeypatch.setattr(module, "_scheduler", scheduler)
+        monkeypatch.setattr(module, "_scheduler", lambda: scheduler)
         due(db, "schedule", 1)
         assert module.handler({}, Context(module.MARGIN_S - 0.5))["promoted"] == 0
 
     def test_without_redis_it_fails_so_that_someone_hears_of_it(self, monkeypatch, proxy: Proxy):
         link = Link(proxy.url)
-        monkeypatch.setattr(module, "_scheduler", Scheduler(link, STORE))
+        monkeypatch.setattr(module, "_scheduler", lambda: Scheduler(link, STORE))
         monkeypatch.setattr(module, "_is_away", False)
         proxy.cut()
         with pytest.raises(RedisError):
@@ -334,7 +334,8 @@ class TestHandler:
         monkeypatch.setattr(module, "_is_away", False)
         for level in ("error", "warning"):
             monkeypatch.setattr(module._log, level, lambda text, *args: said.append(text % args))
-        monkeypatch.setattr(module, "_scheduler", Scheduler(Link(proxy.url), STORE))
+        away = Scheduler(Link(proxy.url), STORE)
+        monkeypatch.setattr(module, "_scheduler", lambda: away)
         for _ in range(2):
             proxy.cut()
             for _ in range(3):
