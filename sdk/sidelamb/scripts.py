@@ -1,6 +1,7 @@
 """The Lua scripts, one file a transition, each loaded when it is first needed.
 
-A script's text is `_common.lua`, then the files it names in its first lines (`-- include NAME`), then itself.
+A script's text is `_common.lua`, then the files it names in its first lines (`-- include NAME`), then itself; that
+of one which says `-- include nothing` is itself alone: what it does not need is not built at each call.
 Its SHA-1 names it to Redis.
 """
 
@@ -31,6 +32,8 @@ class Script:
 def load(name: str) -> Script:
     """Return the script in `lua/<name>.lua`."""
     own = (_FOLDER / f"{name}.lua").read_text()
-    parts = [(_FOLDER / f"{part}.lua").read_text() for part in ["_common", *_INCLUDE.findall(own)]]
+    included = _INCLUDE.findall(own)
+    names = [] if included == ["nothing"] else ["_common", *included]
+    parts = [(_FOLDER / f"{part}.lua").read_text() for part in names]
     text = "\n".join([*parts, own]).encode()
     return Script(name, text, hashlib.sha1(text, usedforsecurity=False).hexdigest().encode())

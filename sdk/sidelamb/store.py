@@ -199,6 +199,11 @@ class Store:
 
     def enqueue(self, jobs: Sequence[tuple[str, bytes]]) -> Call[int]:
         """Push (queue, payload) pairs. Never safe to repeat. At most BULK at a time."""
+        if len(jobs) == 1:
+            ((queue, payload),) = jobs
+            return Call(
+                "push", (self.keys.queues, self.keys.queue(queue)), (queue, payload), int, repeatable=False
+            )
         queues: dict[str, list[bytes]] = {}
         for queue, payload in jobs:
             queues.setdefault(queue, []).append(payload)

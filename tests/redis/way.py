@@ -30,6 +30,7 @@ EVERY_SCRIPT = {
     "narrow",
     "payloads",
     "promote",
+    "push",
     "reap",
     "release",
     "reserve",
@@ -69,7 +70,8 @@ async def go(run: Callable[[Any], Any], namespace: str) -> set[str]:
         )
         return list((await do(call)).leases)
 
-    assert await do(store.enqueue([("a", job(1)), ("b", job(2)), ("a", job(3))])) == 3
+    assert await do(store.enqueue([("a", job(1)), ("b", job(2))])) == 2
+    assert await do(store.enqueue([("a", job(3))])) == 1
     assert await do(store.schedule([(NOW - 2, job(4)), (NOW - 1, job(5))])) == 2
     look = await do(store.look(["a", "b"]))
     assert (look.due, look.waiting) == (NOW - 2, {"a": 2, "b": 1})

@@ -176,6 +176,7 @@ CASES: dict[str, Callable[[Link], Call[Any]]] = {
     "pause": lambda _: API.pause("a", paused=True),
     "payloads": lambda link: STORE.payloads(leased(link, 2).lease, ["0:default"]),
     "promote": _promote,
+    "push": lambda _: STORE.enqueue([("a", job(1))]),
     "read": _after(_lone_queue, API.read((b"queue:a", "LLEN"), (b"retry", "ZCARD"))),
     "reap": _reap,
     "release": _release,

@@ -23,7 +23,7 @@ KINDS = {
 }
 NO_TIMES = ["nan", "inf", "-inf", "x", ""]
 ZSETS = {b"schedule", b"retry", b"dead", b"sidelamb:leases", b"sidelamb:cancelled"}
-ADDS_JOBS = {"enqueue", "schedule"}
+ADDS_JOBS = {"enqueue", "push", "schedule"}
 
 
 @pytest.fixture
