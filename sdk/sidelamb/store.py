@@ -380,6 +380,31 @@ class Store:
         keys = [self.keys(source), self.keys.queues, self.keys.dead, *map(self.keys.queue, lists)]
         return Call("promote", keys, [now, len(lists), *lists, *args], lambda r: (r[0], r[1]))
 
+    def promote_front(
+        self,
+        source: Literal["schedule", "retry"],
+        now: float,
+        front: Sequence[bytes],
+        runs: Sequence[tuple[int, str]],
+        end: bytes,
+    ) -> Call[int]:
+        """Move the first entries of a set, if they are these. Reads how many moved: all or 0.
+
+        Args:
+            source: the set.
+            now: epoch s.
+            front: all that is known of its first entries: their bytes, without newlines.
+            runs: for so many of them, one after the other, their queue.
+            end: what is written for the brace that closes each.
+        """
+        lists: dict[str, int] = {}
+        places: list[Arg] = []
+        for count, queue in runs:
+            places += [count, 3 + lists.setdefault(queue, len(lists))]
+        keys = [self.keys(source), self.keys.queues, *map(self.keys.queue, lists)]
+        args = [now, len(front), b"\n".join(front), end, len(lists), *lists, *places]
+        return Call("promote_front", keys, args, int)
+
     def expired(self, now: float, most: int = 100, skip: int = 0) -> Call[list[str]]:
         """Read the ids of leases whose time is over, oldest first."""
         args = [now, most, skip]

@@ -30,6 +30,7 @@ EVERY_SCRIPT = {
     "narrow",
     "payloads",
     "promote",
+    "promote_front",
     "push",
     "reap",
     "release",
@@ -77,7 +78,8 @@ async def go(run: Callable[[Any], Any], namespace: str) -> set[str]:
     assert (look.due, look.waiting) == (NOW - 2, {"a": 2, "b": 1})
     due = await do(store.due("schedule", NOW))
     assert due == [job(4), job(5)]
-    assert await do(store.promote("schedule", NOW, [(raw, raw, "a") for raw in due])) == (2, 0)
+    assert await do(store.promote_front("schedule", NOW, due[:1], [(1, "a")], b"}")) == 1
+    assert await do(store.promote("schedule", NOW, [(raw, raw, "a") for raw in due[1:]])) == (1, 0)
 
     (first,) = await reserve("c:1")
     assert [*first.jobs.values()] == [job(1), job(3), job(4), job(5), job(2)]

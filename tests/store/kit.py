@@ -111,6 +111,11 @@ def _promote(link: Link) -> Call[Any]:
     return STORE.promote("schedule", NOW, [(b"m0", b"n0", "a"), (b"m1", b"", None), (b"m2", b"n2", "b")])
 
 
+def _promote_front(link: Link) -> Call[Any]:
+    _sets(link, "schedule")
+    return STORE.promote_front("schedule", NOW, [b"m0", b"m1", b"m2"], [(2, "a"), (1, "b")], b"!")
+
+
 def _shift(link: Link) -> Call[Any]:
     _sets(link, "retry")
     shifts = [Shift(b"m0", b"n0", "a"), Shift(b"m1", dead=True), Shift(b"m2", at=NOW + 9), Shift(b"m3")]
@@ -176,6 +181,7 @@ CASES: dict[str, Callable[[Link], Call[Any]]] = {
     "pause": lambda _: API.pause("a", paused=True),
     "payloads": lambda link: STORE.payloads(leased(link, 2).lease, ["0:default"]),
     "promote": _promote,
+    "promote_front": _promote_front,
     "push": lambda _: STORE.enqueue([("a", job(1))]),
     "read": _after(_lone_queue, API.read((b"queue:a", "LLEN"), (b"retry", "ZCARD"))),
     "reap": _reap,
