@@ -8,6 +8,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+BENCHED := build/bench/sidelamb
 PHOTOS ?=
 
 .PHONY: demo test faults bench model lint smoke-aws clean
@@ -23,8 +24,8 @@ faults: $(VENV)/.test
 
 # BENCH="--only W2,W4 --peers sidelamb,sidekiq --quick": see `python -m bench --help`; the page is made of what is
 # kept: make bench JSON=bench/results/latest.json && .venv/bin/python -m bench.page bench/results/latest.json
-bench: $(VENV)/.test
-	$(BIN)/python -m bench $(if $(JSON),--json "$(JSON)") $(BENCH)
+bench: $(BENCHED)/.installed
+	$(BENCHED)/bin/python -m bench $(if $(JSON),--json "$(JSON)") $(BENCH)
 
 # MODEL="--memory-mb 1769": see `python -m bench.model --help`
 model: $(VENV)/.test
@@ -44,6 +45,12 @@ $(BIN)/python:
 # the marker files say what is installed; a change of pyproject.toml installs again
 $(VENV)/.demo: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[local,demo]'
+	touch $@
+
+# as users have it: redis-py loads OpenTelemetry where it is installed, and the tests install it
+$(BENCHED)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(BENCHED)
+	$(BENCHED)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[local]'
 	touch $@
 
 $(VENV)/.test: pyproject.toml | $(BIN)/python

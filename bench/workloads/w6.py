@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["W6", "W6_LATE"]
 
-ENTRY = b'{"retry":true,"queue":"default","class":"noop","args":[%d],"jid":"%024x","created_at":1795657426.137}'
+ENTRY = b'{"retry":true,"queue":"default","class":"noop","args":[%d],"jid":"%b","created_at":1795657426.137}'
 CHUNK = 10_000
 AHEAD_S, SPREAD_S = 5.5, 5.0
 LIMIT_S = 120.0
@@ -73,7 +73,10 @@ def late(name: str, sizes: Sizes) -> Iterator[tuple[str, Figures]]:
 def _fill(db: redis.Redis, count: int, at: float, first: int = 0) -> None:
     for start in range(first, first + count, CHUNK):
         stop = min(first + count, start + CHUNK)
-        db.zadd("schedule", {ENTRY % (n, n): at + n / 1000 for n in range(start, stop)})
+        db.zadd(
+            "schedule",
+            {ENTRY % (n, random.randbytes(12).hex().encode()): at + n / 1000 for n in range(start, stop)},
+        )
 
 
 _COLUMNS = (

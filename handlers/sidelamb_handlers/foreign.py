@@ -11,6 +11,7 @@ Pure, but for the setting of how timestamps are written.
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +23,14 @@ from sidelamb_handlers.backtrace import compressed, is_compressed
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    _Mend = tuple[str, Callable[[Any], Any]]
+
 __all__ = ["STAMPS", "cleaned", "mended", "renewed"]
 
 STAMPS = ("created_at", "enqueued_at", "failed_at", "retried_at")
 """Timestamps that Sidekiq reads as float seconds or whole milliseconds, by their JSON type."""
 
+_USUAL_FIELDS = 40
 _LEAST_MS, _MOST_MS = 10**11, 10**14
 """Whole milliseconds of the years 1973 to 5138. Fewer are seconds, more are micro- or nanoseconds."""
 
@@ -53,12 +57,15 @@ def mended(payload: Mapping[str, Any], queue: str = DEFAULT_QUEUE) -> dict[str, 
     return changes
 
 
-def _mends_of(payload: Mapping[str, Any]) -> list[tuple[str, Callable[[Any], Any]]]:
+def _mends_of(payload: Mapping[str, Any]) -> tuple[_Mend, ...]:
     """Return the fields of a payload that Sidekiq's pages read, each with what makes it clean."""
-    found = [(name, mend) for name, mend in _MENDS.items() if name in payload]
-    if "cattr" in "\n".join(payload):
-        found += [(name, _context) for name in payload if name.startswith("cattr")]
-    return found
+    return _mends_in(tuple(payload)) if len(payload) <= _USUAL_FIELDS else _mends_in.__wrapped__(tuple(payload))
+
+
+@functools.lru_cache(256)  # payloads have few shapes
+def _mends_in(names: tuple[str, ...]) -> tuple[_Mend, ...]:
+    found = [(name, mend) for name, mend in _MENDS.items() if name in names]
+    return (*found, *((name, _context) for name in names if name.startswith("cattr")))
 
 
 def renewed(raw: bytes, changes: Mapping[str, Any], queue: str) -> bytes:

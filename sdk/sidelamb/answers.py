@@ -10,7 +10,7 @@ import redis.exceptions as rx
 
 from sidelamb.errors import RedisRefused, RedisUncertain, RedisUnreachable
 
-__all__ = ["DISPLACED", "code_of", "is_answer", "lost", "refused", "unreachable"]
+__all__ = ["DISPLACED", "code_of", "hangs_up", "is_answer", "lost", "refused", "unreachable"]
 
 _CODES = {
     "AskError": "ASK",
@@ -55,7 +55,12 @@ _ADVICE = {
 
 def is_answer(error: BaseException) -> bool:
     """Say whether an error is Redis's own word: it did not do it."""
-    return isinstance(error, _ANSWERED) or _FULL in str(error)
+    return isinstance(error, _ANSWERED) or hangs_up(error)
+
+
+def hangs_up(error: BaseException) -> bool:
+    """Say whether Redis closes the connection after an answer."""
+    return _FULL in str(error)
 
 
 def code_of(reply: object) -> str:

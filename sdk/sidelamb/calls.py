@@ -132,9 +132,11 @@ class Setter(Enqueues[P, R_co]):
     @property
     def client(self) -> Client:
         """The one that was given, or else the process's."""
+        if self._client is not None:
+            return self._client
         from sidelamb.settings import default_client  # noqa: PLC0415 - settings import the client, which knows jobs
 
-        return self._client or default_client()
+        return default_client()
 
     def __repr__(self) -> str:
         return f"<{self._template.name} with {self._template.head}>"

@@ -18,15 +18,16 @@ import redis
 import redis.exceptions as rx
 
 from sidelamb.answers import is_answer, lost, refused, unreachable
+from sidelamb.channel import Channel
 from sidelamb.errors import RedisError
 from sidelamb.resp import packed
-from sidelamb.route import NotOpen, Route
+from sidelamb.route import NotOpen, Route, Say
 from sidelamb.spares import REPLY_TIMEOUT_S, Spares, arguments
-from sidelamb.talk import ask, carry
+from sidelamb.talk import ask, carry, in_words
 from sidelamb.target import Target, target_of
 
 if TYPE_CHECKING:
-    from sidelamb.route import Say, Steps
+    from sidelamb.route import Steps
     from sidelamb.store import Call
     from sidelamb.target import RedisTarget
 
@@ -66,8 +67,13 @@ class Link:
         """
         until = None if within_s is None else time.monotonic() + within_s
         late = None if until is None else lambda: time.monotonic() >= until
-        wait = self._target.wait_replicas
-        return self._lead(carry(call, self._route, self.address, wait_replicas=wait, late=late), until)
+        wait, place = self._target.wait_replicas, self._route.only
+        outcome: list[Any] | Exception | None = None
+        if place is not None and not wait:  # mostly one exchange is all, and needs no conversation
+            outcome = self._outcome(Say(place, (in_words(call),)), until)
+            if type(outcome) is list and not isinstance(outcome[0], Exception):
+                return call.read(outcome[0])
+        return self._lead(carry(call, self._route, self.address, wait_replicas=wait, late=late), until, outcome)
 
     def command(self, *args: bytes | str | float) -> Any:
         """Send one plain command, once.
@@ -79,63 +85,66 @@ class Link:
 
     def close(self) -> None:
         """Close the connections that are not in use; the next call opens new ones."""
-        for connection in self._spares.all():
-            connection.disconnect()
+        for channel in self._spares.all():
+            channel.close()
 
-    def _lead(self, steps: Steps[T], until: float | None = None) -> T:
-        """Have a conversation, and return what comes of it."""
+    def _lead(
+        self, steps: Steps[T], until: float | None = None, outcome: list[Any] | Exception | None = None
+    ) -> T:
+        """Have a conversation, and return what comes of it; the first exchange may have been made already."""
         try:
             say = next(steps)
             while True:
-                try:
-                    replies = self._exchange(say, until)
-                except (RedisError, NotOpen) as error:
-                    say = steps.throw(error)
-                else:
-                    say = steps.send(replies)
+                if outcome is None:
+                    outcome = self._outcome(say, until)
+                say = steps.throw(outcome) if isinstance(outcome, Exception) else steps.send(outcome)
+                outcome = None
         except StopIteration as end:
             result: T = end.value
             return result
+
+    def _outcome(self, say: Say, until: float | None) -> list[Any] | Exception:
+        try:
+            return self._exchange(say, until)
+        except (RedisError, NotOpen) as error:
+            return error
 
     def _exchange(self, say: Say, until: float | None) -> list[Any]:
         """Say commands and return their replies, errors that Redis answered among them."""
         if say.pause_s:
             time.sleep(say.pause_s)
-        connection = self._connection(say, until)
-        replies: list[Any] = []
+        channel = self._channel(say, until)
         try:
-            for command in say.commands:
-                connection.send_packed_command([packed(command)], check_health=False)
-            for _ in say.commands:
-                replies.append(_reply(connection, until) if _is_open(connection) else replies[-1])
+            replies = channel.say([packed(command) for command in say.commands], until)
         except (rx.RedisError, OSError) as error:
-            connection.disconnect()
+            channel.close()
             self._close_all(say)  # what cut this one has cut the others
             raise lost(self._name(say), error) from error
         except BaseException:
-            connection.disconnect()  # a half-read reply must not be read by the next call
+            channel.close()  # a half-read reply must not be read by the next call
             raise
         if say.to_sentinel:
-            connection.disconnect()
-        elif _is_open(connection):
-            self._spares.put(say.place, connection)
+            channel.close()
+        elif channel.is_open:
+            self._spares.put(say.place, channel)
         return replies
 
-    def _connection(self, say: Say, until: float | None) -> Any:
+    def _channel(self, say: Say, until: float | None) -> Channel:
         if say.anew:
             self._close_all(say)
         while not say.to_sentinel:
-            connection, fresh = self._spares.take(say.place)
-            if connection is None:
+            channel: Channel | None
+            channel, fresh = self._spares.take(say.place)
+            if channel is None:
                 break
-            if fresh and _is_quiet(connection):
-                return connection
-            connection.disconnect()
+            if fresh and channel.is_quiet():
+                return channel
+            channel.close()
         if say.if_open:
             raise NotOpen
         return self._open(say, until)
 
-    def _open(self, say: Say, until: float | None) -> Any:
+    def _open(self, say: Say, until: float | None) -> Channel:
         target = self._target
         kwargs = arguments(target, say.place, to_sentinel=say.to_sentinel)
         if until is not None:
@@ -151,12 +160,11 @@ class Link:
             if isinstance(error, rx.RedisError | OSError):
                 raise unreachable(self._name(say), error) from error
             raise
-        connection.sidelamb_born = time.monotonic()
-        return connection
+        return Channel(connection)
 
     def _close_all(self, say: Say) -> None:
-        for connection in self._spares.all_of(say.place):
-            connection.disconnect()
+        for channel in self._spares.all_of(say.place):
+            channel.close()
 
     def _name(self, say: Say) -> str:
         return str(say.place) if say.place in self._target.places else f"{say.place} (of {self.address})"
@@ -166,29 +174,3 @@ def _class_for(target: Target, *, is_socket: bool) -> type[Any]:
     if is_socket:
         return redis.UnixDomainSocketConnection
     return redis.SSLConnection if target.secure else redis.Connection
-
-
-def _reply(connection: Any, until: float | None) -> Any:
-    """Return one reply, or the error that Redis answered."""
-    if until is not None:
-        left = min(max(0.0, until - time.monotonic()), connection.socket_timeout or REPLY_TIMEOUT_S)
-        if not connection.can_read(timeout=left):
-            raise rx.TimeoutError("no reply in time")
-    try:
-        return connection.read_response()
-    except rx.RedisError as error:
-        if is_answer(error):
-            return error
-        raise
-
-
-def _is_open(connection: Any) -> bool:
-    return connection._sock is not None  # noqa: SLF001 - older releases have no word for it
-
-
-def _is_quiet(connection: Any) -> bool:
-    """Whether an idle connection is open and has nothing to say."""
-    try:
-        return _is_open(connection) and not connection.can_read(timeout=0)
-    except (rx.RedisError, OSError):
-        return False

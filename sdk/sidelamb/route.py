@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sidelamb.target import Target
 
     T = TypeVar("T")
-    Command = tuple[Any, ...]
+    Command = tuple[Any, ...] | bytes
     Steps = Generator["Say", list[Any], T]
 
 __all__ = ["NotOpen", "Route", "Say"]
@@ -69,6 +69,11 @@ class Route:
         self._nodes = target.places
         self._owners: tuple[tuple[int, int, Place], ...] = ()
         self._moved: dict[int, Place] = {}
+
+    @property
+    def only(self) -> Place | None:
+        """Where everything goes, as far as is known; None if sentinels or nodes of a cluster have a say in it."""
+        return None if self._sentinels or self._owners else self._here
 
     def tell(self, key: bytes | None, commands: tuple[Command, ...]) -> Steps[list[Any]]:
         """Say commands where `key` is, or anywhere, and return the replies, errors among them.

@@ -1,6 +1,7 @@
 """The Lua scripts, one file a transition, each loaded when it is first needed.
 
-A script's text is `_common.lua`, then the files it names in its first lines (`-- include NAME`), then itself. With
+A script's text is `_common.lua`, then the files it names in its first lines (`-- include NAME`), then itself; that
+of one which says `-- include nothing` is itself alone: what it does not need is not built at each call. With
 `_effects` come the effects of all features, `_effect_*.lua`. Its SHA-1 names it to Redis.
 """
 
@@ -37,6 +38,9 @@ def load(name: str) -> Script:
 
 
 def _parts(own: str) -> list[str]:
-    named = ["_common", *_INCLUDE.findall(own)]
+    included = _INCLUDE.findall(own)
+    if included == ["nothing"]:
+        return []
+    named = ["_common", *included]
     features = sorted(path.stem for path in _FOLDER.glob("_effect_*.lua")) if "_effects" in named else []
     return [part for name in named for part in ([name, *features] if name == "_effects" else [name])]

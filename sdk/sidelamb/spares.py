@@ -63,7 +63,7 @@ class Spares:
         self._pid = os.getpid()
         self._spares: dict[Place, deque[Any]] = {}
 
-    def take(self, place: Place) -> tuple[Any | None, bool]:
+    def take(self, place: Place) -> tuple[Any, bool]:
         """Return a connection, or None, and whether it may still be used; else it is to be closed."""
         if self._pid != os.getpid():
             self._pid, self._spares = os.getpid(), {}

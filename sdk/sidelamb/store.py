@@ -218,6 +218,11 @@ class Store:
 
     def enqueue(self, jobs: Sequence[tuple[str, bytes]]) -> Call[int]:
         """Push (queue, payload) pairs. Never safe to repeat. At most BULK at a time."""
+        if len(jobs) == 1:
+            ((queue, payload),) = jobs
+            return Call(
+                "push", (self.keys.queues, self.keys.queue(queue)), (queue, payload), int, repeatable=False
+            )
         queues: dict[str, list[bytes]] = {}
         for queue, payload in jobs:
             queues.setdefault(queue, []).append(payload)
@@ -417,6 +422,31 @@ class Store:
             args += [old, b"" if new == old else new, place]
         keys = [self.keys(source), self.keys.queues, self.keys.dead, *map(self.keys.queue, lists)]
         return Call("promote", keys, [now, len(lists), *lists, *args], lambda r: (r[0], r[1]))
+
+    def promote_front(
+        self,
+        source: Literal["schedule", "retry"],
+        now: float,
+        front: Sequence[bytes],
+        runs: Sequence[tuple[int, str]],
+        end: bytes,
+    ) -> Call[int]:
+        """Move the first entries of a set, if they are these. Reads how many moved: all or 0.
+
+        Args:
+            source: the set.
+            now: epoch s.
+            front: all that is known of its first entries: their bytes, without newlines.
+            runs: for so many of them, one after the other, their queue.
+            end: what is written for the brace that closes each.
+        """
+        lists: dict[str, int] = {}
+        places: list[Arg] = []
+        for count, queue in runs:
+            places += [count, 3 + lists.setdefault(queue, len(lists))]
+        keys = [self.keys(source), self.keys.queues, *map(self.keys.queue, lists)]
+        args = [now, len(front), b"\n".join(front), end, len(lists), *lists, *places]
+        return Call("promote_front", keys, args, int)
 
     def expired(self, now: float, most: int = 100, skip: int = 0) -> Call[list[str]]:
         """Read the ids of leases whose time is over, oldest first."""

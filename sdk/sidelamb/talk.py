@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sidelamb.route import Command, Route, Steps
     from sidelamb.store import Arg, Call
 
-__all__ = ["ask", "carry"]
+__all__ = ["ask", "carry", "in_words"]
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ MOST_ARGUMENTS = 3_999 - 3
 """Keys and arguments of a script: ElastiCache Serverless takes 3,999 arguments a command."""
 PACKED = b"cmsgpack\0"
 """The first of two arguments, if the second one is all of them."""
-_PROMISES = frozenset({"enqueue", "schedule"})
+_PROMISES = frozenset({"enqueue", "push", "schedule"})
 """Scripts whose answer promises someone a job. What the others change may be forgotten without losing one."""
 
 
@@ -83,16 +83,21 @@ def ask(command: Command, route: Route, address: str) -> Steps[Any]:
     return reply
 
 
-def _told(call: Call[T], route: Route, address: str, wait: int, *, by_digest: bool) -> Steps[list[Any]]:
+def in_words(call: Call[Any], *, by_digest: bool = True) -> Command:
+    """Return a call as the command that it is: EVALSHA, or EVAL."""
     script = scripts.load(call.script)
-    rest: Command = (len(call.keys), *call.keys, *_arguments(call))
+    what = (b"EVALSHA", script.sha) if by_digest else (b"EVAL", script.text)
+    return (*what, len(call.keys), *call.keys, *_arguments(call))
+
+
+def _told(call: Call[T], route: Route, address: str, wait: int, *, by_digest: bool) -> Steps[list[Any]]:
     also: tuple[Command, ...] = ((b"WAIT", wait, WAIT_MS),) if wait else ()
     key = call.keys[0] if call.keys else None
     replies = [None]
     if by_digest:
-        replies = yield from route.tell(key, ((b"EVALSHA", script.sha, *rest), *also))
+        replies = yield from route.tell(key, (in_words(call), *also))
     if not by_digest or code_of(replies[0]) == "NOSCRIPT":
-        replies = yield from route.tell(key, ((b"EVAL", script.text, *rest), *also))
+        replies = yield from route.tell(key, (in_words(call, by_digest=False), *also))
     if isinstance(replies[0], Exception):
         raise refused(replies[0], address)
     return replies

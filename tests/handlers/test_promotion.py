@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sidelamb.payload import decode
-from sidelamb_handlers.promotion import promotion
+from sidelamb_handlers.promotion import end_of, promotion, runs_of
 from tests.handlers.kit import NOW, golden
 
 
@@ -60,3 +60,51 @@ def test_an_empty_object_stays_json():
 
 def test_an_empty_object_with_much_space_in_it_stays_json():
     assert decode(promotion(b"{          }", NOW)[1])["enqueued_at"] == NOW
+
+
+USUAL = b'{"class":"A","queue":"q","args":["\\"x"],"created_at":1795405727.5}'
+OTHER = b'{"class":"A","queue":"r"}'
+
+
+def test_usual_entries_are_told_apart_by_their_queues_only():
+    assert runs_of([USUAL]) == [(1, "q")]
+    assert runs_of([USUAL, USUAL, OTHER, USUAL]) == [(2, "q"), (1, "r"), (1, "q")]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b"junk",
+        b"1",
+        b"{}",
+        b"",
+        b'{"class":"A"}',
+        b'{"class":"A","queue":""}',
+        b'{"class":"A","queue":5}',
+        b'{"class":"A","queue":"q","enqueued_at":1.5}',
+        b'{"class":"A","queue":"q","at":1.5}',
+        b'{"class":"A","queue":"q","created_at":"yesterday"}',
+        b'{"class": "A","queue":"q"}',
+        b'{"class":"A","queue":"q"}\n',
+        b'{"class":"\\u0041","queue":"q"}',
+        b'{"class":"A","queue":"q"},{"class":"A","queue":"q"}',
+        b'{"class":"A","queue":"q","args":["\xff"]}',
+    ],
+)
+def test_one_that_is_not_the_usual_among_the_others_is_seen(odd):
+    assert runs_of([USUAL, odd, USUAL]) is None
+
+
+def test_pieces_that_are_json_only_together_are_no_entries():
+    assert runs_of([b'{"queue":"q","args":[1', b"2]}", b'{"queue":"q"},{"queue":"q"}']) is None
+    assert runs_of([b'{"queue":"q","a":"', b'","b":"', b'"}']) is None
+
+
+@pytest.mark.parametrize("version", ["sidekiq-641", "sidekiq-7310"])
+def test_a_usual_entry_is_the_same_whether_it_moves_alone_or_with_others(version):
+    seen = 0
+    for raw in golden(version):
+        if runs := runs_of([raw]):
+            seen += 1
+            assert promotion(raw, NOW) == (raw, raw[:-1] + end_of(NOW), runs[0][1])
+    assert seen or version == "sidekiq-641"

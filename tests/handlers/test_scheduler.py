@@ -118,6 +118,49 @@ class TestPromotion:
         assert link.run(STORE.promote("schedule", now, entries)) == (1, 0)
         assert waiting(db) == [moved]
 
+    @pytest.mark.parametrize(
+        ("change", "moved"),
+        [
+            (lambda db: None, 3),
+            (lambda db: db.zrem("schedule", b'{"n":1}'), 0),
+            (lambda db: db.zadd("schedule", {b'{"n":0}': 5}), 0),
+            (lambda db: db.zadd("schedule", {b'{"n":9}': 0}), 0),
+            (lambda db: db.zadd("schedule", {b'{"n":2}': 11}), 0),
+            (
+                lambda db: (
+                    db.delete("schedule"),
+                    db.zadd("schedule", {b'{"n":0}': 1, b'\n{"n":1}': 2, b'{"n":2': 3}),
+                ),
+                0,
+            ),
+            (lambda db: db.set("queue:b", "no list"), 0),
+        ],
+        ids=["no", "gone", "put off", "before them", "not due", "other bytes", "no list"],
+    )
+    def test_the_front_moves_only_as_it_was_seen(self, link, db, change, moved):
+        raws = [b'{"n":%d}' % n for n in range(3)]
+        db.zadd("schedule", {raw: n for n, raw in enumerate(raws)})
+        change(db)
+        before = db.zrange("schedule", 0, -1)
+        call = STORE.promote_front("schedule", 10.0, raws, [(1, "a"), (2, "b")], b',"t":1}')
+        assert link.run(call) == moved
+        if moved:
+            assert waiting(db, "a") == [b'{"n":0,"t":1}']
+            assert waiting(db, "b") == [b'{"n":1,"t":1}', b'{"n":2,"t":1}']
+            assert db.smembers("queues") == {b"a", b"b"}
+            assert link.run(call) == 0
+        else:
+            assert db.zrange("schedule", 0, -1) == before
+            assert not db.exists("queue:a", "queues")
+
+    def test_one_that_is_not_the_usual_among_many_changes_nothing_for_the_others(self, scheduler, db):
+        due(db, "schedule", 1_200)
+        odd = b'{"class": "work", "args": [5000], "jid": "odd"}'
+        db.zadd("schedule", {odd: time.time() - 1})
+        assert make_pass(scheduler) == Pass(promoted=1_201)
+        assert sorted(numbers(waiting(db))) == [*range(1_200), 5_000]
+        assert all("enqueued_at" in decode(raw) for raw in waiting(db))
+
     @pytest.mark.parametrize("version", ["sidekiq-641", "sidekiq-7310"])
     def test_a_ruby_payload_keeps_every_field(self, scheduler, db, version):
         raws = list(dict.fromkeys(golden(version)))

@@ -30,6 +30,8 @@ EVERY_SCRIPT = {
     "narrow",
     "payloads",
     "promote",
+    "promote_front",
+    "push",
     "reap",
     "release",
     "reserve",
@@ -69,13 +71,15 @@ async def go(run: Callable[[Any], Any], namespace: str) -> set[str]:
         )
         return list((await do(call)).leases)
 
-    assert await do(store.enqueue([("a", job(1)), ("b", job(2)), ("a", job(3))])) == 3
+    assert await do(store.enqueue([("a", job(1)), ("b", job(2))])) == 2
+    assert await do(store.enqueue([("a", job(3))])) == 1
     assert await do(store.schedule([(NOW - 2, job(4)), (NOW - 1, job(5))])) == 2
     look = await do(store.look(["a", "b"]))
     assert (look.due, look.waiting) == (NOW - 2, {"a": 2, "b": 1})
     due = await do(store.due("schedule", NOW))
     assert due == [job(4), job(5)]
-    assert await do(store.promote("schedule", NOW, [(raw, raw, "a") for raw in due])) == (2, 0)
+    assert await do(store.promote_front("schedule", NOW, due[:1], [(1, "a")], b"}")) == 1
+    assert await do(store.promote("schedule", NOW, [(raw, raw, "a") for raw in due[1:]])) == (1, 0)
 
     (first,) = await reserve("c:1")
     assert [*first.jobs.values()] == [job(1), job(3), job(4), job(5), job(2)]

@@ -136,6 +136,11 @@ def _promote(link: Link) -> Call[Any]:
     return STORE.promote("schedule", NOW, [(b"m0", b"n0", "a"), (b"m1", b"", None), (b"m2", b"n2", "b")])
 
 
+def _promote_front(link: Link) -> Call[Any]:
+    _sets(link, "schedule")
+    return STORE.promote_front("schedule", NOW, [b"m0", b"m1", b"m2"], [(2, "a"), (1, "b")], b"!")
+
+
 def _shift(link: Link) -> Call[Any]:
     _sets(link, "retry")
     shifts = [
@@ -212,6 +217,8 @@ CASES: dict[str, Callable[[Link], Call[Any]]] = {
         progress(STORE.keys, "j1", 1, 3, "on the way"),
     ),
     "promote": _promote,
+    "promote_front": _promote_front,
+    "push": lambda _: STORE.enqueue([("a", job(1))]),
     "read": _after(_lone_queue, API.read((b"queue:a", "LLEN"), (b"retry", "ZCARD"))),
     "reap": _reap,
     "release": _release,

@@ -23,7 +23,7 @@ KINDS = {
 }
 NO_TIMES = ["nan", "inf", "-inf", "x", ""]
 ZSETS = {b"schedule", b"retry", b"dead", b"sidelamb:leases", b"sidelamb:cancelled"}
-ADDS_JOBS = {"admit", "enqueue", "schedule"}
+ADDS_JOBS = {"admit", "enqueue", "push", "schedule"}
 
 
 @pytest.fixture

@@ -74,7 +74,7 @@ class HttpInvoker:
 
     async def invoke(self, function: str, event: bytes, *, timeout: float) -> Reply:
         """Invoke `function` with `event`; never raises, never sends twice."""
-        path = f"/2015-03-31/functions/{quote(function, safe='')}/invocations"
+        path = _path(function)
         headers = self._signer.headers(self._path + path, event, self._keys, time.time())
         limits = aiohttp.ClientTimeout(total=timeout, connect=CONNECT_S)
         url = _as_signed(self._endpoint + path)
@@ -96,6 +96,11 @@ class HttpInvoker:
                 self._keys = await asyncio.to_thread(self._credentials)
             except BotoCoreError:
                 continue  # the old ones are good for some minutes more, and the next try comes in one
+
+
+@functools.lru_cache(256)
+def _path(function: str) -> str:
+    return f"/2015-03-31/functions/{quote(function, safe='')}/invocations"
 
 
 @functools.lru_cache(256)

@@ -8,6 +8,7 @@ Pure: the clock is an argument.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import time
 from typing import TYPE_CHECKING
@@ -42,12 +43,14 @@ class Signer:
         if keys.token:
             signed["x-amz-security-token"] = keys.token
         names, lines = ";".join(signed), "".join([f"{name}:{value}\n" for name, value in signed.items()])
-        # What was quoted to be sent is quoted once more to be signed.
-        asked = f"POST\n{quote(path, safe=_SAFE)}\n\n{lines}\n{names}\n{hashlib.sha256(body).hexdigest()}"
+        asked = f"POST\n{_quoted_again(path)}\n\n{lines}\n{names}\n{hashlib.sha256(body).hexdigest()}"
         scope = f"{stamp[:8]}/{self._region}/lambda/aws4_request"
         proof = signature(asked, stamp, scope, AwsKeys(keys.access_key, keys.secret_key))
         who = f"Credential={keys.access_key}/{scope}"
         return signed | {"authorization": f"AWS4-HMAC-SHA256 {who}, SignedHeaders={names}, Signature={proof}"}
 
 
-_SAFE = "/-_.~"
+@functools.lru_cache(256)
+def _quoted_again(path: str) -> str:
+    """What was quoted to be sent is quoted once more to be signed."""
+    return quote(path, safe="/-_.~")
