@@ -6,20 +6,59 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol
 
+from sidelamb.late import late_import
 from sidelamb.times import epoch_seconds, seconds
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sidelamb.client import Client
     from sidelamb.template import Template
+    from sidelamb.transactions import OnCommit, Outbox
 
-__all__ = ["Enqueues", "Setter"]
+__all__ = ["Enqueues", "Setter", "Takes", "way_of"]
 
 P = ParamSpec("P")
+
+
+class Takes(Protocol):
+    """What calls go through: a `Client`, or a transaction."""
+
+    def now(self) -> float:
+        """Return the time, epoch s."""
+
+    def submit(
+        self, template: Template, args: Sequence[Any], kwargs: Mapping[str, Any], at: float | None = None
+    ) -> str:
+        """Take one call, and return its job's id."""
+
+    def submit_many(
+        self, template: Template, items: Iterable[Any], progress: Callable[[int], None] | None = None
+    ) -> int:
+        """Take many calls, and return how many."""
+
+    async def asubmit(
+        self, template: Template, args: Sequence[Any], kwargs: Mapping[str, Any], at: float | None = None
+    ) -> str:
+        """`submit` for async code."""
+
+    async def asubmit_many(
+        self, template: Template, items: Iterable[Any], progress: Callable[[int], None] | None = None
+    ) -> int:
+        """`submit_many` for async code."""
+
+
+def way_of(client: Client | None, on_commit: OnCommit, outbox: Outbox) -> Takes | None:
+    """Return what calls with these options of `Job.using` go through; None for the process's client."""
+    if (on_commit is None or on_commit is False) and (outbox is None or outbox is False):
+        return client
+    with late_import:
+        from sidelamb.transactions import within  # noqa: PLC0415 - few calls are part of a transaction
+
+    return within(client, on_commit, outbox)
 
 
 class Enqueues(Generic[P]):
@@ -38,8 +77,8 @@ class Enqueues(Generic[P]):
 
     @property
     @abstractmethod
-    def client(self) -> Client:
-        """The client that they go through."""
+    def client(self) -> Takes:
+        """The client, or the transaction, that they go through."""
 
     def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> str:
         """Put the job on its queue and return its id; the empty text if client middleware stopped it."""
@@ -109,7 +148,7 @@ class Enqueues(Generic[P]):
 class Setter(Enqueues[P]):
     """A job with the options of one call: what `Job.using` returns."""
 
-    def __init__(self, template: Template, client: Client | None = None) -> None:
+    def __init__(self, template: Template, client: Takes | None = None) -> None:
         self._template = template
         self._client = client
 
@@ -119,7 +158,7 @@ class Setter(Enqueues[P]):
         return self._template
 
     @property
-    def client(self) -> Client:
+    def client(self) -> Takes:
         """The one that was given, or else the process's."""
         from sidelamb.settings import default_client  # noqa: PLC0415 - settings import the client, which knows jobs
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sidelamb.errors import BadOption, JobError, PayloadTooLarge
 from sidelamb.names import check_queue, is_job_name, is_queue_name, job_name, queue_name
 from sidelamb.options import MOST_TIMEOUT_S
-from sidelamb.payload import encode
+from sidelamb.payload import encode, stamp_enqueued
 from sidelamb.registry import registry
 from sidelamb.tracing import traceparent
 from sidelamb.values import are_plain, explain, explain_field
@@ -117,6 +117,12 @@ class Packer:
         full.pop("enqueued_at", None)
         changed = full if self._middleware is None else self._middleware(full)
         return None if changed is None else self._pack_foreign(changed, now)
+
+    def anew(self, job: Packed, now: float) -> Packed:
+        """Return a job that was packed some time ago as it enters its queue, or the schedule, now."""
+        if job.at is not None and job.at > now:
+            return job
+        return job._replace(at=None, raw=stamp_enqueued(job.raw, self._stamp(now)))
 
     def _stamp(self, now: float) -> float:
         return round(now * 1000) if self.ms else now

@@ -102,7 +102,7 @@ class Pusher:
         self, template: Template, args: Sequence[Any], kwargs: Mapping[str, Any], at: float | None = None
     ) -> str:
         """Store one call of a job; what `Job.enqueue` is made of."""
-        return self._store_one(self._packed(template, args, kwargs, at))
+        return self._store_one(self.pack(template, args, kwargs, at))
 
     def submit_many(
         self, template: Template, items: Iterable[Any], progress: Callable[[int], None] | None = None
@@ -114,13 +114,46 @@ class Pusher:
         self, template: Template, args: Sequence[Any], kwargs: Mapping[str, Any], at: float | None = None
     ) -> str:
         """`submit` for async code."""
-        return await self._astore_one(self._packed(template, args, kwargs, at))
+        return await self._astore_one(self.pack(template, args, kwargs, at))
 
     async def asubmit_many(
         self, template: Template, items: Iterable[Any], progress: Callable[[int], None] | None = None
     ) -> int:
         """`submit_many` for async code."""
         return await self._astore_many(self._chunks(template, items), progress)
+
+    # --- in two steps ------------------------------------------------------------------------------------
+
+    def pack(
+        self, template: Template, args: Sequence[Any], kwargs: Mapping[str, Any], at: float | None = None
+    ) -> Packed | None:
+        """Return one call of a job, checked and encoded, to be stored later; None if middleware stopped it."""
+        template.shape.check(args, kwargs)
+        now = self.now()
+        payload = template.payload(args, kwargs, self._new_jid(), now, at, ms=self._packer.ms)
+        return self._packer.pack(payload, now, at)
+
+    def pack_many(self, template: Template, items: Iterable[Any]) -> Iterator[Packed | None]:
+        """Give many calls of a job, checked and encoded, to be stored later; None for one that was stopped."""
+        pack, payload, clock, ms = self._packer.pack, template.payload, self._clock, self._packer.ms
+        ids = jids(None if self._new_jid is new_jid else self._new_jid)
+        for item in items:
+            args, kwargs = call_arguments(template, item)
+            now = float(clock())
+            yield pack(payload(args, kwargs, next(ids), now, ms=ms), now)
+
+    def anew(self, jobs: Iterable[Packed]) -> list[Packed]:
+        """Return jobs that were packed some time ago as they are stored now: the scheduled ones last."""
+        now = self.now()
+        return sorted((self._packer.anew(job, now) for job in jobs), key=lambda job: job.at is not None)
+
+    def store_packed(self, jobs: Iterable[Packed]) -> int:
+        """Store packed jobs; returns and raises as `push_many`."""
+        return self._store_many(chunks(jobs), None)
+
+    async def astore_packed(self, jobs: Iterable[Packed]) -> int:
+        """`store_packed` for async code."""
+        return await self._astore_many(chunks(jobs), None)
 
     def close(self) -> None:
         """Close the connections of blocking calls, also those of other clients of this URL; they open anew."""
@@ -132,14 +165,6 @@ class Pusher:
 
     # --- packing -----------------------------------------------------------------------------------------
 
-    def _packed(
-        self, template: Template, args: Sequence[Any], kwargs: Mapping[str, Any], at: float | None
-    ) -> Packed | None:
-        template.shape.check(args, kwargs)
-        now = self.now()
-        payload = template.payload(args, kwargs, self._new_jid(), now, at, ms=self._packer.ms)
-        return self._packer.pack(payload, now, at)
-
     def _chunks(self, template: Template, items: Iterable[Any]) -> Iterator[Chunk | Pressed]:
         """Give the calls of a job in chunks: pressed; from the first on that is not plain, packed one by one."""
         left = iter(items)
@@ -149,15 +174,7 @@ class Pusher:
                 left = chain(calls, left)
                 break
             yield Pressed(frame, args, random_jids(len(args)))
-        yield from chunks(self._packed_items(template, left))
-
-    def _packed_items(self, template: Template, items: Iterable[Any]) -> Iterator[Packed | None]:
-        pack, payload, clock, ms = self._packer.pack, template.payload, self._clock, self._packer.ms
-        ids = jids(None if self._new_jid is new_jid else self._new_jid)
-        for item in items:
-            args, kwargs = call_arguments(template, item)
-            now = float(clock())
-            yield pack(payload(args, kwargs, next(ids), now, ms=ms), now)
+        yield from chunks(self.pack_many(template, left))
 
     def _packed_payloads(self, payloads: Iterable[Payload]) -> Iterator[Packed | None]:
         for payload in payloads:
