@@ -165,8 +165,9 @@ def _explained(payload: Payload) -> JobError:
         if field not in {"args", "kwargs"} and not _is_encodable({field: value}):
             return explain_field(name, field, value)
     job = registry.find(name)
-    names = job.template.shape.names if job is not None else ()
-    return explain(name, payload["args"], payload.get("kwargs"), names)
+    shape = job.template.shape if job is not None else None
+    names, hints = (shape.names, shape.hints) if shape else ((), {})
+    return explain(name, payload["args"], payload.get("kwargs"), names, hints)
 
 
 def _is_encodable(value: Any) -> bool:

@@ -129,18 +129,16 @@ class Pusher:
     ) -> Packed | None:
         """Return one call of a job, checked and encoded, to be stored later; None if middleware stopped it."""
         template.shape.check(args, kwargs)
+        codec = template.shape.codec
+        if codec is not None:
+            args, kwargs = codec.encode(args, kwargs)
         now = self.now()
         payload = template.payload(args, kwargs, self._new_jid(), now, at, ms=self._packer.ms)
         return self._packer.pack(payload, now, at)
 
     def pack_many(self, template: Template, items: Iterable[Any]) -> Iterator[Packed | None]:
         """Give many calls of a job, checked and encoded, to be stored later; None for one that was stopped."""
-        pack, payload, clock, ms = self._packer.pack, template.payload, self._clock, self._packer.ms
-        ids = jids(None if self._new_jid is new_jid else self._new_jid)
-        for item in items:
-            args, kwargs = call_arguments(template, item)
-            now = float(clock())
-            yield pack(payload(args, kwargs, next(ids), now, ms=ms), now)
+        return self._packed_items(template, _carried(template, items))
 
     def anew(self, jobs: Iterable[Packed]) -> list[Packed]:
         """Return jobs that were packed some time ago as they are stored now: the scheduled ones last."""
@@ -167,14 +165,22 @@ class Pusher:
 
     def _chunks(self, template: Template, items: Iterable[Any]) -> Iterator[Chunk | Pressed]:
         """Give the calls of a job in chunks: pressed; from the first on that is not plain, packed one by one."""
-        left = iter(items)
+        left = iter(_carried(template, items))
         for calls, args in gathered(template.shape, left) if self._new_jid is new_jid else ():
             frame = self._packer.frame(template, self.now())
             if not args or frame is None or frame.size + max(map(len, args)) > self._packer.max_payload:
                 left = chain(calls, left)
                 break
             yield Pressed(frame, args, random_jids(len(args)))
-        yield from chunks(self.pack_many(template, left))
+        yield from chunks(self._packed_items(template, left))
+
+    def _packed_items(self, template: Template, items: Iterable[Any]) -> Iterator[Packed | None]:
+        pack, payload, clock, ms = self._packer.pack, template.payload, self._clock, self._packer.ms
+        ids = jids(None if self._new_jid is new_jid else self._new_jid)
+        for item in items:
+            args, kwargs = call_arguments(template, item)
+            now = float(clock())
+            yield pack(payload(args, kwargs, next(ids), now, ms=ms), now)
 
     def _packed_payloads(self, payloads: Iterable[Payload]) -> Iterator[Packed | None]:
         for payload in payloads:
@@ -228,3 +234,9 @@ class Pusher:
                     tally.done()
                 tally.report()
         return tally.stored
+
+
+def _carried(template: Template, items: Iterable[Any]) -> Iterable[Any]:
+    """Return items of `enqueue_many` with their arguments as plain JSON."""
+    codec = template.shape.codec
+    return items if codec is None else map(codec.item, items)

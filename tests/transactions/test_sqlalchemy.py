@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import threading
 import time
+from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
@@ -14,9 +17,6 @@ from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from sidelamb import BadArgument, BadCall, BadOption, Client, NotPushed, RedisError, UnknownOption
 from tests.transactions.conftest import NOWHERE, Base, Order, charge
-
-import socket
-import threading
 
 
 def test_a_job_is_pushed_by_the_commit_and_its_id_is_known_before(maker, queued, db):
@@ -65,7 +65,7 @@ def test_a_savepoint_takes_its_own_jobs_with_it_and_no_others(maker, queued):
     with maker.begin() as session:
         later = charge.using(on_commit=session)
         later.enqueue(1)
-        with pytest.raises(LookupError), session.begin_nested():
+        with suppress(LookupError), session.begin_nested():
             later.enqueue(2)
             with session.begin_nested():
                 later.enqueue(3)
@@ -150,7 +150,7 @@ def test_a_push_that_fails_after_the_commit_says_which_jobs_and_leaves_the_sessi
 
 
 def test_jobs_that_were_not_pushed_can_be_pushed_from_the_error(maker, queued, own_client, db):
-    with pytest.raises(NotPushed) as caught, maker.begin() as session:
+    with pytest.raises(NotPushed) as caught, maker.begin() as session:  # noqa: PT012 - its end raises
         later = charge.using(on_commit=session, client=Client(NOWHERE))
         jids = [later.enqueue_in(60, 2), later.enqueue(1)]
     assert own_client.push_many(caught.value.payloads) == 2
@@ -170,7 +170,7 @@ def test_of_a_lost_answer_the_error_says_which_jobs_are_perhaps_pushed(maker):
 
         thread = threading.Thread(target=hang_up, daemon=True)
         thread.start()
-        with pytest.raises(NotPushed) as caught, maker.begin() as session:
+        with pytest.raises(NotPushed) as caught, maker.begin() as session:  # noqa: PT012 - its end raises
             client = Client(f"redis://127.0.0.1:{listening.getsockname()[1]}/0?protocol=2")
             later = charge.using(on_commit=session, client=client)
             jids = (later.enqueue(1), later.enqueue_in(60, 2))
@@ -211,7 +211,9 @@ def test_each_client_gets_its_own(maker, queued, redis_url, db):
 
 
 def test_what_is_no_transaction_is_refused(engine):
-    with pytest.raises(BadOption, match="on_commit is 5 .int.; expected True .Django's default database., the alias"):
+    with pytest.raises(
+        BadOption, match=r"on_commit is 5 .int.; expected True .Django's default database., the alias"
+    ):
         charge.using(on_commit=5)
     with pytest.raises(BadOption, match="give one of them"):
         charge.using(on_commit=True, outbox=True)
@@ -258,7 +260,7 @@ async def test_an_async_session_pushes_at_its_commit(amaker, queued, own_client)
         jid = await later.aenqueue(1)
         later.enqueue(2)
         assert await later.aenqueue_many([(3,), (4,)]) == 2
-        with pytest.raises(LookupError):
+        with suppress(LookupError):
             async with session.begin_nested():
                 await later.aenqueue(5)
                 raise LookupError
