@@ -89,7 +89,7 @@ def is_carried(annotation: Any) -> bool:
     return any(
         (isinstance(leaf, type) and issubclass(leaf, _CARRIED))
         or dataclasses.is_dataclass(leaf)
-        or typing.is_typeddict(leaf)
+        or hasattr(leaf, "__total__")  # a TypedDict, also one of typing_extensions
         for leaf in _leaves(annotation)
     )
 
