@@ -223,7 +223,8 @@ class Runner:
             raise LookupError(a.name)
         if job.is_iterable:
             return self._iterate(a, job)
-        result = job(*payload.get("args", ()), **payload.get("kwargs", {}))
+        args, kwargs = _arguments(job, payload)
+        result = job(*args, **kwargs)
         if result is None:
             return None
         if isinstance(result, GeneratorType | AsyncGeneratorType):
@@ -240,7 +241,8 @@ class Runner:
         if goes_on_with is None:
             return
         try:
-            items: Any = job(*a.payload.get("args", ()), **{**a.payload.get("kwargs", {}), **goes_on_with})
+            args, kwargs = _arguments(job, a.payload)
+            items: Any = job(*args, **{**kwargs, **goes_on_with})
             if isinstance(items, AsyncGeneratorType):
                 self._run_async(a, iteration.arun(items))
             else:
@@ -249,6 +251,13 @@ class Runner:
             iteration.keep()
             raise
         iteration.conclude()
+
+
+def _arguments(job: Job[..., Any], payload: Any) -> tuple[Sequence[Any], dict[str, Any]]:
+    """Return what the payload's arguments are for the function."""
+    args, kwargs = payload.get("args", ()), payload.get("kwargs", {})
+    codec = job.template.shape.codec
+    return (args, kwargs) if codec is None else codec.decode(args, kwargs)
 
 
 def _wrapped(layer: ServerMiddleware, a: Attempt, call: CallNext) -> CallNext:

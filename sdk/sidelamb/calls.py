@@ -6,22 +6,65 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar
 
 from sidelamb.handle import Handle
+from sidelamb.late import late_import
 from sidelamb.times import epoch_seconds, seconds
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sidelamb.client import Client
     from sidelamb.template import Template
+    from sidelamb.transactions import OnCommit, Outbox
 
-__all__ = ["Enqueues", "Setter"]
+__all__ = ["Enqueues", "Setter", "Takes", "way_of"]
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
+
+
+class Takes(Protocol):
+    """What calls go through: a `Client`, or a transaction."""
+
+    @property
+    def through(self) -> Client:
+        """The client by which their status is read."""
+
+    def now(self) -> float:
+        """Return the time, epoch s."""
+
+    def submit(
+        self, template: Template, args: Sequence[Any], kwargs: Mapping[str, Any], at: float | None = None
+    ) -> str:
+        """Take one call, and return its job's id."""
+
+    def submit_many(
+        self, template: Template, items: Iterable[Any], progress: Callable[[int], None] | None = None
+    ) -> int:
+        """Take many calls, and return how many."""
+
+    async def asubmit(
+        self, template: Template, args: Sequence[Any], kwargs: Mapping[str, Any], at: float | None = None
+    ) -> str:
+        """`submit` for async code."""
+
+    async def asubmit_many(
+        self, template: Template, items: Iterable[Any], progress: Callable[[int], None] | None = None
+    ) -> int:
+        """`submit_many` for async code."""
+
+
+def way_of(client: Client | None, on_commit: OnCommit, outbox: Outbox) -> Takes | None:
+    """Return what calls with these options of `Job.using` go through; None for the process's client."""
+    if (on_commit is None or on_commit is False) and (outbox is None or outbox is False):
+        return client
+    with late_import:
+        from sidelamb.transactions import within  # noqa: PLC0415 - few calls are part of a transaction
+
+    return within(client, on_commit, outbox)
 
 
 class Enqueues(Generic[P, R_co]):
@@ -40,8 +83,8 @@ class Enqueues(Generic[P, R_co]):
 
     @property
     @abstractmethod
-    def client(self) -> Client:
-        """The client that they go through."""
+    def client(self) -> Takes:
+        """The client, or the transaction, that they go through."""
 
     def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Handle[R_co]:
         """Put the job on its queue and return its id; the empty text if client middleware stopped it.
@@ -50,7 +93,7 @@ class Enqueues(Generic[P, R_co]):
         already it is the id of that one.
         """
         client = self.client
-        return Handle(client.submit(self.template, args, kwargs), client)
+        return Handle(client.submit(self.template, args, kwargs), client.through)
 
     def enqueue_in(self, delay: float | dt.timedelta, /, *args: P.args, **kwargs: P.kwargs) -> Handle[R_co]:
         """Have the job run after `delay` (seconds or timedelta); returns as `enqueue`.
@@ -60,7 +103,7 @@ class Enqueues(Generic[P, R_co]):
         """
         template, client = self.template, self.client
         at = client.now() + seconds(delay, template.name)
-        return Handle(client.submit(template, args, kwargs, at=at), client)
+        return Handle(client.submit(template, args, kwargs, at=at), client.through)
 
     def enqueue_at(self, when: float | dt.datetime, /, *args: P.args, **kwargs: P.kwargs) -> Handle[R_co]:
         """Have the job run at `when` (aware datetime or epoch seconds); returns as `enqueue`.
@@ -69,7 +112,7 @@ class Enqueues(Generic[P, R_co]):
             BadOption: `when` has no timezone or is no time. In the past, the job is pushed at once.
         """
         template, client = self.template, self.client
-        return Handle(client.submit(template, args, kwargs, at=epoch_seconds(when, template.name)), client)
+        return Handle(client.submit(template, args, kwargs, at=epoch_seconds(when, template.name)), client.through)
 
     def enqueue_many(
         self,
@@ -93,19 +136,19 @@ class Enqueues(Generic[P, R_co]):
     async def aenqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Handle[R_co]:
         """`enqueue` for async code."""
         client = self.client
-        return Handle(await client.asubmit(self.template, args, kwargs), client)
+        return Handle(await client.asubmit(self.template, args, kwargs), client.through)
 
     async def aenqueue_in(self, delay: float | dt.timedelta, /, *args: P.args, **kwargs: P.kwargs) -> Handle[R_co]:
         """`enqueue_in` for async code."""
         template, client = self.template, self.client
         at = client.now() + seconds(delay, template.name)
-        return Handle(await client.asubmit(template, args, kwargs, at=at), client)
+        return Handle(await client.asubmit(template, args, kwargs, at=at), client.through)
 
     async def aenqueue_at(self, when: float | dt.datetime, /, *args: P.args, **kwargs: P.kwargs) -> Handle[R_co]:
         """`enqueue_at` for async code."""
         template, client = self.template, self.client
         at = epoch_seconds(when, template.name)
-        return Handle(await client.asubmit(template, args, kwargs, at=at), client)
+        return Handle(await client.asubmit(template, args, kwargs, at=at), client.through)
 
     async def aenqueue_many(
         self,
@@ -120,7 +163,7 @@ class Enqueues(Generic[P, R_co]):
 class Setter(Enqueues[P, R_co]):
     """A job with the options of one call: what `Job.using` returns."""
 
-    def __init__(self, template: Template, client: Client | None = None) -> None:
+    def __init__(self, template: Template, client: Takes | None = None) -> None:
         self._template = template
         self._client = client
 
@@ -130,7 +173,7 @@ class Setter(Enqueues[P, R_co]):
         return self._template
 
     @property
-    def client(self) -> Client:
+    def client(self) -> Takes:
         """The one that was given, or else the process's."""
         if self._client is not None:
             return self._client

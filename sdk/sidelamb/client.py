@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Unpack
 
+from sidelamb.calls import way_of
 from sidelamb.named import setter
 from sidelamb.pusher import Pusher
 from sidelamb.state import StateStore
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from sidelamb.handle import Handle
     from sidelamb.job import Job
     from sidelamb.options import CallOptions
+    from sidelamb.transactions import OnCommit, Outbox
 
 __all__ = ["Client"]
 
@@ -40,11 +42,26 @@ class Client(Pusher):
         ConfigError: a setting is missing or wrong.
     """
 
-    def job(self, name: str | Job[..., Any], /, **options: Unpack[CallOptions]) -> Setter[..., Any]:
+    @property
+    def through(self) -> Client:
+        """Itself: what its calls' status is read by."""
+        return self
+
+    def job(
+        self,
+        name: str | Job[..., Any],
+        /,
+        *,
+        on_commit: OnCommit = None,
+        outbox: Outbox = None,
+        **options: Unpack[CallOptions],
+    ) -> Setter[..., Any]:
         """Return a job, mostly by its name, with the verbs that `Job` has, for example to send keyword arguments.
 
         Args:
             name: wire name of a job, here or in another service, in Python or in Ruby.
+            on_commit: as for `Job.using`.
+            outbox: as for `Job.using`.
             **options: queue, max_retries, on_exhausted, timeout, tags; default those of the job if it is
                 registered here, or else Sidekiq's.
 
@@ -52,7 +69,7 @@ class Client(Pusher):
             UnknownOption, BadOption: an option, or the name, cannot be.
             NotAJob: `name` is neither a job nor a name.
         """
-        return setter(self, name, dict(options))
+        return setter(name, dict(options), way_of(self, on_commit, outbox))
 
     def enqueue(self, name: str | Job[..., Any], /, *args: Any, **options: Unpack[CallOptions]) -> Handle[Any]:
         """Put a job on its queue and return its id: `client.enqueue("Billing::ChargeJob", 12, queue="billing")`.

@@ -17,13 +17,16 @@
     └── RedisError             Redis could not do it
         ├── RedisUnreachable   no connection: certainly not done
         ├── RedisRefused       Redis said no: certainly not done
-        └── RedisUncertain     the answer got lost: perhaps done, perhaps not
+        ├── RedisUncertain     the answer got lost: perhaps done, perhaps not
+        └── NotPushed          a transaction is committed, and its jobs are not in Redis
 
 An error says what happened, to which job or queue, and what to do next. The default sentence of each stands
 in its docstring.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 __all__ = [
     "BadArgument",
@@ -34,6 +37,7 @@ __all__ = [
     "Malformed",
     "NameTaken",
     "NotAJob",
+    "NotPushed",
     "PayloadTooLarge",
     "RedisError",
     "RedisRefused",
@@ -130,3 +134,15 @@ class RedisRefused(RedisError):
 
 class RedisUncertain(RedisError):
     """The connection broke before Redis answered: the command may have been carried out or not."""
+
+
+class NotPushed(RedisError):
+    """A transaction is committed, but its jobs were not pushed; do not repeat it.
+
+    Attributes:
+        uncertain: those of `jids` that are perhaps in Redis, because the answer got lost.
+        payloads: the jobs, as `Client.push_many` takes them.
+    """
+
+    uncertain: tuple[str, ...] = ()
+    payloads: tuple[dict[str, Any], ...] = ()

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol
 
 from sidelamb import settings
 from sidelamb.binding import ClassBinding
-from sidelamb.calls import Enqueues, Setter
+from sidelamb.calls import Enqueues, Setter, way_of
 from sidelamb.errors import BadOption, JobError
 from sidelamb.iteration import Callbacks, is_iterable
 from sidelamb.names import check_queue, default_name, job_name
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from sidelamb.client import Client
+    from sidelamb.transactions import OnCommit, Outbox
 
 __all__ = ["Job", "job"]
 
@@ -85,11 +86,22 @@ class Job(Callbacks, Enqueues[P, R_co], Generic[P, R_co]):
         result: R_co = self._binding.call(args, kwargs)
         return result
 
-    def using(self, *, client: Client | None = None, **options: Unpack[CallOptions]) -> Setter[P, R_co]:
+    def using(
+        self,
+        *,
+        client: Client | None = None,
+        on_commit: OnCommit = None,
+        outbox: Outbox = None,
+        **options: Unpack[CallOptions],
+    ) -> Setter[P, R_co]:
         """Return this job with other options, for the calls that follow: `send.using(queue="low").enqueue(12)`.
 
         Args:
             client: the client to go through instead of the process's.
+            on_commit: push when a transaction has been committed: True or the alias of a database of Django's,
+                or a session of SQLAlchemy's, async or scoped too. See docs/how-to/transactions.md.
+            outbox: write into the outbox of that database, as a part of its transaction; a relay pushes from
+                there. See docs/how-to/outbox.md.
             **options: queue, max_retries, on_exhausted, timeout, tags, retry_for, retry_queue, backtrace,
                 expires_in, unique_for, unique_until, result_ttl, in place of the declared ones. A timeout given
                 here travels with the job; a declared one stays in the code that the worker has.
@@ -97,7 +109,7 @@ class Job(Callbacks, Enqueues[P, R_co], Generic[P, R_co]):
         Raises:
             UnknownOption, BadOption: there is no such option, or its value cannot be.
         """
-        return Setter(self.with_options(dict(options)), client)
+        return Setter(self.with_options(dict(options)), way_of(client, on_commit, outbox))
 
     def with_options(self, options: dict[str, Any]) -> Template:
         """Return this job's template with some options of a call changed; raises as `using`."""

@@ -12,13 +12,13 @@ from sidelamb.registry import registry
 from sidelamb.template import Template
 
 if TYPE_CHECKING:
-    from sidelamb.client import Client
+    from sidelamb.calls import Takes
     from sidelamb.job import Job
 
 __all__ = ["setter"]
 
 
-def setter(client: Client, job: str | Job[..., Any], options: dict[str, Any]) -> Setter[..., Any]:
+def setter(job: str | Job[..., Any], options: dict[str, Any], way: Takes | None) -> Setter[..., Any]:
     """Return a job, or the name of one, with options for the calls that follow.
 
     A registered job has its own options and its arguments are checked; a name that nobody registered here is
@@ -30,8 +30,8 @@ def setter(client: Client, job: str | Job[..., Any], options: dict[str, Any]) ->
     """
     found = registry.find(job) if isinstance(job, str) else job_of(job)
     if found is not None:
-        return Setter(found.with_options(options), client)
+        return Setter(found.with_options(options), way)
     name = job_name(job, "enqueue")
     chosen = JobOptions().for_call(name, options)
     head = wire_head(chosen, timeout_s=chosen.timeout_s)
-    return Setter(Template(name, head, expires_in_s=chosen.expires_in_s), client)
+    return Setter(Template(name, head, expires_in_s=chosen.expires_in_s), way)

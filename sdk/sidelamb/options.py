@@ -146,7 +146,7 @@ class JobOptions:
         for name, value in options.items():
             if callable(value) or name in {"backoff", "unique_by"}:
                 raise BadOption(f"{where}: {name} is a function, which cannot travel; declare it with @job")
-        return self.with_(where, options)
+        return self.with_(where, options, others=("client", "on_commit", "outbox"))
 
 
 def _checked(where: str, options: Mapping[str, Any], others: Sequence[str]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from sidelamb.errors import BadOption, JobError, PayloadTooLarge
 from sidelamb.handle import bare
 from sidelamb.names import check_queue, is_job_name, is_queue_name, job_name, queue_name
 from sidelamb.options import MOST_TIMEOUT_S
-from sidelamb.payload import encode
+from sidelamb.payload import encode, stamp_enqueued
 from sidelamb.registry import registry
 from sidelamb.tracing import traceparent
 from sidelamb.values import are_plain, explain, explain_field
@@ -123,6 +123,12 @@ class Packer:
         changed = full if self._middleware is None else self._middleware(full)
         return None if changed is None else self._pack_foreign(changed, now)
 
+    def anew(self, job: Packed, now: float) -> Packed:
+        """Return a job that was packed some time ago as it enters its queue, or the schedule, now."""
+        if job.at is not None and job.at > now:
+            return job
+        return job._replace(at=None, raw=stamp_enqueued(job.raw, self._stamp(now)))
+
     def _stamp(self, now: float) -> float:
         return round(now * 1000) if self.ms else now
 
@@ -174,8 +180,9 @@ def _explained(payload: Payload) -> JobError:
         if field not in {"args", "kwargs"} and not _is_encodable({field: value}):
             return explain_field(name, field, value)
     job = registry.find(name)
-    names = job.template.shape.names if job is not None else ()
-    return explain(name, payload["args"], payload.get("kwargs"), names)
+    shape = job.template.shape if job is not None else None
+    names, hints = (shape.names, shape.hints) if shape else ((), {})
+    return explain(name, payload["args"], payload.get("kwargs"), names, hints)
 
 
 def _is_encodable(value: Any) -> bool:

@@ -103,7 +103,7 @@ class Pusher:
         self, template: Template, args: Sequence[Any], kwargs: Mapping[str, Any], at: float | None = None
     ) -> str:
         """Store one call of a job; what `Job.enqueue` is made of."""
-        return self._store_one(self._packed(template, args, kwargs, at))
+        return self._store_one(self.pack(template, args, kwargs, at))
 
     def submit_many(
         self, template: Template, items: Iterable[Any], progress: Callable[[int], None] | None = None
@@ -115,7 +115,7 @@ class Pusher:
         self, template: Template, args: Sequence[Any], kwargs: Mapping[str, Any], at: float | None = None
     ) -> str:
         """`submit` for async code."""
-        return await self._astore_one(self._packed(template, args, kwargs, at))
+        return await self._astore_one(self.pack(template, args, kwargs, at))
 
     async def asubmit_many(
         self, template: Template, items: Iterable[Any], progress: Callable[[int], None] | None = None
@@ -127,6 +127,37 @@ class Pusher:
         """Return the way to Redis of the running event loop."""
         return (await self._loop_links.here()).link
 
+    # --- in two steps ------------------------------------------------------------------------------------
+
+    def pack(
+        self, template: Template, args: Sequence[Any], kwargs: Mapping[str, Any], at: float | None = None
+    ) -> Packed | None:
+        """Return one call of a job, checked and encoded, to be stored later; None if middleware stopped it."""
+        template.shape.check(args, kwargs)
+        codec = template.shape.codec
+        if codec is not None:
+            args, kwargs = codec.encode(args, kwargs)
+        now = self.now()
+        payload = template.payload(args, kwargs, self._new_jid(), now, at, ms=self._packer.ms)
+        return self._packer.pack(payload, now, at)
+
+    def pack_many(self, template: Template, items: Iterable[Any]) -> Iterator[Packed | None]:
+        """Give many calls of a job, checked and encoded, to be stored later; None for one that was stopped."""
+        return self._packed_items(template, _carried(template, items))
+
+    def anew(self, jobs: Iterable[Packed]) -> list[Packed]:
+        """Return jobs that were packed some time ago as they are stored now: the scheduled ones last."""
+        now = self.now()
+        return sorted((self._packer.anew(job, now) for job in jobs), key=lambda job: job.at is not None)
+
+    def store_packed(self, jobs: Iterable[Packed]) -> int:
+        """Store packed jobs; returns and raises as `push_many`."""
+        return self._store_many(chunks(jobs), None)
+
+    async def astore_packed(self, jobs: Iterable[Packed]) -> int:
+        """`store_packed` for async code."""
+        return await self._astore_many(chunks(jobs), None)
+
     def close(self) -> None:
         """Close the connections of blocking calls, also those of other clients of this URL; they open anew."""
         self.link.close()
@@ -137,17 +168,9 @@ class Pusher:
 
     # --- packing -----------------------------------------------------------------------------------------
 
-    def _packed(
-        self, template: Template, args: Sequence[Any], kwargs: Mapping[str, Any], at: float | None
-    ) -> Packed | None:
-        template.shape.check(args, kwargs)
-        now = self.now()
-        payload = template.payload(args, kwargs, self._new_jid(), now, at, ms=self._packer.ms)
-        return self._packer.pack(payload, now, at)
-
     def _chunks(self, template: Template, items: Iterable[Any]) -> Iterator[Chunk | Pressed]:
         """Give the calls of a job in chunks: pressed; from the first on that is not plain, packed one by one."""
-        left = iter(items)
+        left = iter(_carried(template, items))
         for calls, args in gathered(template.shape, left) if self._new_jid is new_jid else ():
             frame = self._packer.frame(template, self.now())
             if not args or frame is None or frame.size + max(map(len, args)) > self._packer.max_payload:
@@ -216,3 +239,9 @@ class Pusher:
                     tally.done(await loop_link.link.run(call))
                 tally.report()
         return tally.stored
+
+
+def _carried(template: Template, items: Iterable[Any]) -> Iterable[Any]:
+    """Return items of `enqueue_many` with their arguments as plain JSON."""
+    codec = template.shape.codec
+    return items if codec is None else map(codec.item, items)

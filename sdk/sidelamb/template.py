@@ -11,15 +11,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sidelamb.effects import FIELDS
 from sidelamb.errors import BadCall
+from sidelamb.late import late_import
 from sidelamb.payload import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from sidelamb.codec import Codec
+
     Mark = Callable[[dict[str, Any], float | None], None]
 
 __all__ = ["Frame", "Shape", "Template"]
 
+_PLAIN = (inspect.Parameter.empty, bool, int, float, str, "bool", "int", "float", "str")
 _POSITIONAL = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
 
 
@@ -31,7 +35,7 @@ class Shape:
         function: what a worker will call.
     """
 
-    __slots__ = ("_job", "_signature", "least", "most", "names")
+    __slots__ = ("_job", "_signature", "codec", "hints", "least", "most", "names")
 
     def __init__(self, job: str, function: Callable[..., Any]) -> None:
         self._job = job
@@ -47,6 +51,15 @@ class Shape:
             self.most = math.inf
         if any(p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in parameters):
             self.most = -1
+        self.codec: Codec | None = None
+        """Carries the arguments whose annotations are not plain JSON; None if all are."""
+        self.hints: Mapping[str, str] = {}
+        """By the name of an argument: why its annotation does not carry it."""
+        if self._signature and any(_is_more_than_plain(p.annotation) for p in parameters):
+            with late_import:
+                from sidelamb.codec import codec_of  # noqa: PLC0415 - most jobs need none
+
+            self.codec, self.hints = codec_of(job, function, self._signature)
 
     def takes(self, count: int) -> bool:
         """Say whether the function takes so many positional arguments and no others."""
@@ -168,6 +181,11 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
         return inspect.signature(function)
     except (TypeError, ValueError):  # compiled code may not tell
         return None
+
+
+def _is_more_than_plain(annotation: Any) -> bool:
+    """Say whether an annotation has to be looked at: most are none, or a plain type or its name."""
+    return annotation not in _PLAIN
 
 
 def _anything(*args: Any, **kwargs: Any) -> None:

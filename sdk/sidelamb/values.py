@@ -10,7 +10,7 @@ left to the encoder, which refuses them. Why a value was refused (`explain`) is 
 from __future__ import annotations
 
 import math
-from types import NoneType
+from types import MappingProxyType, NoneType
 from typing import TYPE_CHECKING, Any
 
 from sidelamb.errors import BadArgument
@@ -57,7 +57,11 @@ def _are_texts(keys: Iterable[Any]) -> bool:
 
 
 def explain(
-    job: str, args: Sequence[Any], kwargs: Mapping[str, Any] | None = None, names: Sequence[str] = ()
+    job: str,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any] | None = None,
+    names: Sequence[str] = (),
+    hints: Mapping[str, str] = MappingProxyType({}),
 ) -> BadArgument:
     """Return the error for the first argument that JSON cannot carry.
 
@@ -66,16 +70,19 @@ def explain(
         args: its positional arguments.
         kwargs: its keyword arguments.
         names: what the function calls its positional arguments, as far as known.
+        hints: what to say besides about an argument, by its name.
     """
     for index, value in enumerate(args):
         name = f" ({names[index]!r})" if index < len(names) else ""
         problem = _problem(value, f"argument {index + 1}{name}")
         if problem:
-            return BadArgument(f"{job}: {problem}")
+            hint = hints.get(names[index], "") if name else ""
+            return BadArgument(f"{job}: {problem}{hint and f' ({hint})'}")
     for key, value in (kwargs or {}).items():
         problem = _problem(value, f"argument {key!r}") if _is_text(key) else f"the name {shown(key)} is not a text"
         if problem:
-            return BadArgument(f"{job}: {problem}")
+            hint = hints.get(key, "")
+            return BadArgument(f"{job}: {problem}{hint and f' ({hint})'}")
     return BadArgument(f"{job}: the arguments cannot be written as JSON; send plain values")
 
 

@@ -1,0 +1,1 @@
+"""A Django app with one table, the outbox: `INSTALLED_APPS = [..., "sidelamb.outbox.django"]`."""
