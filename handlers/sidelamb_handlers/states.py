@@ -10,7 +10,6 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from sidelamb.errors import RedisError
-from sidelamb.results import progress
 from sidelamb.state import StateStore
 
 if TYPE_CHECKING:
@@ -68,6 +67,8 @@ class States:
 
     def progress(self, jid: str, done: float, total: float | None, note: str) -> None:
         """Write how far a job is into its status."""
+        from sidelamb.results import progress  # noqa: PLC0415 - few jobs say how far they are
+
         try:
             self._link.run(progress(self._keys, jid, done, total, note), within_s=WITHIN_S)
         except RedisError as error:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Frame", "Shape", "Template"]
 
-_PLAIN = (inspect.Parameter.empty, bool, int, float, str, "bool", "int", "float", "str")
+_PLAIN = (inspect.Parameter.empty, bool, int, float, str, "bool", "int", "float", "str", "Any")
 _POSITIONAL = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
 
 

@@ -57,7 +57,7 @@ def test_the_relay_pushes_with_the_same_id_and_deletes(engine, maker, queued, db
         jid = charge.using(outbox=session, queue="default").enqueue(1)
         charge.using(outbox=session).enqueue_in(60, 2)
     assert Relay(engine).run_once() == 2
-    assert trips == ["schedule", "enqueue"]
+    assert trips == ["schedule", "push"]
     assert queued() == [1]
     assert jid.encode() in db.lindex("queue:default", 0)
     assert db.zcard("schedule") == 1
