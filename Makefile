@@ -53,8 +53,11 @@ $(BENCHED)/.installed: pyproject.toml
 	$(BENCHED)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[local]'
 	touch $@
 
+# a hundred packages: uv has them in a tenth of pip's time; where it cannot reach the index as pip does, pip has them
 $(VENV)/.test: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[dev]' \
+	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $@
 
 clean:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -15,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Self
 from sidelamb_local.scaffold import files
 from tests.deploy import bare_root
 from tests.deploy.emulator import REDIS_URL, REGION, ROOT, Emulator
+from tests.tools import installed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-SAM = ROOT / "build" / "tools" / "sam"
 
 # What the emulator does not know, and what stands for it. Everything else is the template as users have it.
 UNKNOWN_RESOURCES = [
@@ -40,15 +39,8 @@ ASKED_INSTEAD = "lambda:ListLayers"
 
 
 def sam_installed() -> Path:
-    """Return SAM's command line, in an environment of its own: made once, kept under build/."""
-    SAM.parent.mkdir(parents=True, exist_ok=True)
-    with (SAM.parent / "sam.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (SAM / "bin" / "sam").exists():
-            subprocess.run([sys.executable, "-m", "venv", SAM], check=True)
-            install = [SAM / "bin" / "pip", "install", "--quiet", "aws-sam-cli>=1.140", "cfn-lint>=1.30"]
-            subprocess.run(install, check=True, capture_output=True)
-    return SAM / "bin" / "sam"
+    """Return SAM's command line."""
+    return installed("sam", "aws-sam-cli>=1.140", "cfn-lint>=1.30") / "sam"
 
 
 def wheels(folder: Path) -> Path:

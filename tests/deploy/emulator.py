@@ -7,7 +7,6 @@ All of it lives in a network of its own (`island`).
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import http.server
 import json
 import os
@@ -24,33 +23,25 @@ from botocore.config import Config
 from tests.conftest import _binary
 from tests.deploy.bare_root import python_of_the_runtime
 from tests.deploy.island import ECS_ADDRESS, island
+from tests.tools import installed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 ROOT = Path(__file__).parents[2]
-TOOL = ROOT / "build" / "tools" / "ministack"
 VERSION = "1.5.33"
 REGION = "eu-west-1"
 REDIS_URL = "redis://127.0.0.1:6379/0"
 BUCKET = "deployments"
 
 
-def installed() -> Path:
-    """Return ministack's command, in an environment of its own: made once, kept under build/."""
-    TOOL.parent.mkdir(parents=True, exist_ok=True)
-    with (TOOL.parent / "ministack.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (TOOL / "bin" / "ministack").exists():
-            # It runs functions on its own Python, so it has the runtime's.
-            subprocess.run([python_of_the_runtime(), "-m", "venv", TOOL], check=True)
-            # With the translator it takes the template as SAM has it.
-            needed = [f"ministack=={VERSION}", "aws-sam-translator>=1.90"]
-            # A test may have closed the index for what it tries; the tools come from there all the same.
-            env = {name: value for name, value in os.environ.items() if name != "PIP_NO_INDEX"}
-            install = [TOOL / "bin" / "pip", "install", "--quiet", *needed]
-            subprocess.run(install, env=env, check=True, capture_output=True)
-    return TOOL / "bin" / "ministack"
+def ministack() -> Path:
+    """Return ministack's command line. It runs functions on its own Python, so it has the runtime's.
+
+    With the translator it takes the template as SAM has it.
+    """
+    python = python_of_the_runtime()
+    return installed("ministack", f"ministack=={VERSION}", "aws-sam-translator>=1.90", python=python) / "ministack"
 
 
 class Emulator:
@@ -118,7 +109,7 @@ class Emulator:
 @contextlib.contextmanager
 def emulator(folder: Path) -> Iterator[Emulator]:
     """Start it all in a new network, and move this thread there until it is over."""
-    command = installed()
+    command = ministack()
     with island(), _process("redis", _redis(folder), folder, 6379, {}):
         env = {"BIND_HOST": "127.0.0.1", "MINISTACK_HOST": "127.0.0.1", "AUTH": "true", "TMPDIR": str(folder)}
         env |= {"MINISTACK_REGION": REGION, "LOG_LEVEL": "INFO", "S3_DATA_DIR": str(folder / "s3")}

@@ -14,6 +14,7 @@ import pytest
 
 from sidelamb_local.scaffold import template
 from tests.deploy.deployed import sam_installed
+from tests.tools import uv
 
 ROOT = Path(__file__).parents[2]
 RUNTIME = "3.13"
@@ -58,9 +59,7 @@ def test_from_an_empty_folder_to_a_job_that_runs_and_a_bundle_that_is_built(tmp_
     venv = tmp_path / "venv"
     run(sys.executable, "-m", "venv", "--without-pip", str(venv), cwd=tmp_path, env=clean())
     wheel = next(dist.glob("*.whl"))
-    # This environment's pip, which need not be installed there first; what is not imported need not be compiled.
-    pip = [sys.executable, "-m", "pip", "--python", str(venv / "bin" / "python")]
-    run(*pip, "install", "--quiet", "--no-compile", f"{wheel}[local]", cwd=tmp_path, env=clean())
+    uv("pip", "install", "--quiet", "--python", str(venv / "bin" / "python"), f"{wheel}[local]")
     sidelamb = str(venv / "bin" / "sidelamb")
     app = tmp_path / "shop"
     app.mkdir()

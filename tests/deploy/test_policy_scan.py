@@ -7,19 +7,16 @@ ACCEPTED, with the reason, and nowhere else.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import subprocess
-import sys
 
 import pytest
 
 from sidelamb_local.scaffold import template
 from tests.deploy.deployed import sam_installed
-from tests.deploy.emulator import ROOT
 from tests.deploy.translated import KINDS, Deployed
+from tests.tools import installed
 
-TOOL = ROOT / "build" / "tools" / "checkov"
 VERSION = "3.3.30"
 REGIONS = ["us-east-1", "us-west-2", "eu-west-1", "eu-central-1", "ap-southeast-2", "ap-northeast-1"]
 
@@ -55,15 +52,8 @@ ACCEPTED = {
 
 @pytest.fixture(scope="session")
 def checkov():
-    """Checkov's command line, in an environment of its own: made once, kept under build/."""
-    TOOL.parent.mkdir(parents=True, exist_ok=True)
-    with (TOOL.parent / "checkov.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (TOOL / "bin" / "checkov").exists():
-            subprocess.run([sys.executable, "-m", "venv", TOOL], check=True)
-            install = [TOOL / "bin" / "pip", "install", "--quiet", f"checkov=={VERSION}"]
-            subprocess.run(install, check=True, capture_output=True)
-    return TOOL / "bin" / "checkov"
+    """Checkov's command line."""
+    return installed("checkov", f"checkov=={VERSION}") / "checkov"
 
 
 def scanned(checkov, folder):
