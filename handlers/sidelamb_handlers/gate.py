@@ -45,7 +45,9 @@ class Gate:
     def __call__(self, attempt: Attempt) -> Decision | None:
         """Do what a job's features do before a run. A decision: it will not run."""
         now = self._clock()
-        effects = startings(attempt.payload, now, attempt.deadline)
+        if attempt.job is None:
+            return None
+        effects = startings(attempt.payload, now, attempt.deadline, attempt.job.options)
         if not effects:
             return None
         call = self._store.begin(attempt.lease, attempt.field, attempt.token, effects)

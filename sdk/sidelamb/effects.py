@@ -6,7 +6,8 @@ So a job without features pays one look at its fields, and nobody who moves jobs
 A feature is a module with up to three functions, each of which returns effects:
 
     beginning(payload, now, at)       when the job is stored for the first time, to run at `at` (None: now)
-    starting(payload, now, until)     before each run, by the worker, whose claim ends at `until`
+    starting(payload, now, until, options)  before each run, by the worker, whose claim ends at `until`, with the
+                                      options that the job has there
     ending(ended)                     after each run, and whatever else ends the job
 
 What an effect does stands in `lua/_effect_<feature>.lua`. Names of keys are without the namespace.
@@ -24,9 +25,11 @@ from sidelamb.late import late_import
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
+    from sidelamb.options import JobOptions
+
 __all__ = ["FIELDS", "Effect", "Ended", "Event", "beginnings", "endings", "startings"]
 
-_FEATURES = {"lock": "sidelamb.unique", "result_ttl": "sidelamb.results"}
+_FEATURES = {"limit": "sidelamb.limits", "lock": "sidelamb.unique", "result_ttl": "sidelamb.results"}
 """The field that marks a job, and the module of the feature."""
 
 FIELDS = frozenset(_FEATURES)
@@ -78,9 +81,10 @@ def beginnings(payload: Mapping[str, Any], now: float, at: float | None) -> tupl
     return tuple(effect for feature in _features(payload) for effect in feature.beginning(payload, now, at))
 
 
-def startings(payload: Mapping[str, Any], now: float, until: float) -> tuple[Effect, ...]:
-    """Return what is done before a run that cannot live beyond epoch s `until`."""
-    return tuple(effect for feature in _features(payload) for effect in feature.starting(payload, now, until))
+def startings(payload: Mapping[str, Any], now: float, until: float, options: JobOptions) -> tuple[Effect, ...]:
+    """Return what is done before a run, of a job with these options, that cannot live beyond epoch s `until`."""
+    features = _features(payload)
+    return tuple(effect for feature in features for effect in feature.starting(payload, now, until, options))
 
 
 def endings(ended: Ended) -> tuple[Effect, ...]:

@@ -20,6 +20,7 @@ from sidelamb.wording import did_you_mean, shown
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from sidelamb.limits import Limit
     from sidelamb.template import Mark
 
 __all__ = [
@@ -77,6 +78,7 @@ class _DeclaredOnly(TypedDict, total=False):
     aliases: Sequence[str]
     backoff: Backoff
     unique_by: Callable[..., Any]
+    limit: Limit
 
 
 class DeclareOptions(_DeclaredOnly, total=False):
@@ -123,6 +125,8 @@ class JobOptions:
     """When the lock goes before that."""
     unique_by: Callable[..., Any] | None = None
     """Of a call's arguments, what makes it the same as another; plain JSON. None for all of them."""
+    limit: Limit | None = None
+    """How many at once, or in a time, over all processes."""
     result_ttl_s: float | None = None
     """Seconds after its end in which status and result are kept; None to keep none."""
     backoff: Backoff | None = None
@@ -144,8 +148,8 @@ class JobOptions:
     def for_call(self, where: str, options: Mapping[str, Any]) -> JobOptions:
         """Return these options with some set for one call; raises as `with_`, and for functions, too."""
         for name, value in options.items():
-            if callable(value) or name in {"backoff", "unique_by"}:
-                raise BadOption(f"{where}: {name} is a function, which cannot travel; declare it with @job")
+            if callable(value) or name in {"backoff", "unique_by", "limit"}:
+                raise BadOption(f"{where}: {name} is code, which cannot travel; declare it with @job")
         return self.with_(where, options, others=("client", "on_commit", "outbox"))
 
 
@@ -181,6 +185,10 @@ def marks_of(options: JobOptions) -> list[Mark]:
         from sidelamb.unique import marker  # noqa: PLC0415 - only who uses it pays for it
 
         marks.append(marker(options))
+    if options.limit is not None:
+        from sidelamb.limits import marker as limit_marker  # noqa: PLC0415 - the same
+
+        marks.append(limit_marker(options.limit))
     return marks
 
 
@@ -266,6 +274,14 @@ def _result_ttl(value: Any, where: str) -> float:
     return _duration(value, where, "result_ttl", 1, 1e9)
 
 
+def _limit(value: Any, where: str) -> Any:
+    from sidelamb.limits import Limit  # noqa: PLC0415 - who has one has imported it
+
+    if not isinstance(value, Limit):
+        raise _wrong(where, "limit", value, "Concurrent(5), Window(100, per=60) or Bucket(10)")
+    return value
+
+
 def _unique_until(value: Any, where: str) -> str:
     if type(value) is not str or value not in {"success", "start"}:
         raise _wrong(where, "unique_until", value, "'success' or 'start'")
@@ -322,4 +338,5 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "unique_until": _unique_until,
     "unique_by": _unique_by,
     "result_ttl": _result_ttl,
+    "limit": _limit,
 }

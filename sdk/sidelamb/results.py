@@ -61,7 +61,7 @@ def beginning(payload: Mapping[str, Any], now: float, at: float | None) -> Itera
     yield _effect("status", payload, OPEN_FOR_S + max(0.0, (at or now) - now), fields | due)
 
 
-def starting(payload: Mapping[str, Any], now: float, _: float) -> Iterator[Effect]:
+def starting(payload: Mapping[str, Any], now: float, *_: object) -> Iterator[Effect]:
     """Say that a run begins."""
     attempt = 1 if payload.get("retry_count") is None else int(payload["retry_count"]) + 2
     yield _effect("status", payload, OPEN_FOR_S, {"state": "running", "started_at": now, "attempt": attempt})

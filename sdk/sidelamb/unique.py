@@ -59,7 +59,7 @@ def beginning(payload: Mapping[str, Any], now: float, at: float | None) -> Itera
     yield Effect("lock", (lock_key(payload["lock"]),), (payload["jid"], max(1, ttl_ms)))
 
 
-def starting(payload: Mapping[str, Any], *_: float) -> Iterator[Effect]:
+def starting(payload: Mapping[str, Any], *_: object) -> Iterator[Effect]:
     """Give the lock back, if it is held until the start only."""
     if payload.get("unique_until") == "start":
         yield _unlock(payload)

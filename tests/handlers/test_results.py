@@ -25,7 +25,6 @@ from sidelamb import (
     current_job,
 )
 from sidelamb.api import DeadSet, Queue, RetrySet, ScheduledSet
-from sidelamb_handlers.worker import Worker
 from tests.handlers.kit import Context, event_for, everything, reserve
 
 if TYPE_CHECKING:
@@ -44,13 +43,13 @@ def client(redis_url: str) -> Iterator[Client]:
 
 
 @pytest.fixture
-def run(redis_url: str, link: Link, jobs: Any) -> Callable[..., dict[str, Any]]:
+def run(link: Link, make_worker: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
     """Has a worker run what waits in `default`."""
-    made: list[Worker] = []
+    made: list[Any] = []
 
     def once() -> dict[str, Any]:
         if not made:
-            made.append(Worker({"SIDELAMB_JOBS": "json", "SIDELAMB_REDIS_URL": redis_url}))
+            made.append(make_worker())
         (held,) = reserve(link, f"c:{time.monotonic_ns()}")
         return made[0].handle(event_for(held), Context())
 

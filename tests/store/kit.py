@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sidelamb.api.calls import Calls, Shift
 from sidelamb.effects import Effect
+from sidelamb.limits import Bucket, Concurrent, Window
 from sidelamb.packing import Packed
 from sidelamb.results import progress
 from sidelamb.state import State, StateStore
@@ -31,6 +32,9 @@ LOCK = Effect("lock", ("sidelamb:lock:x",), ("j1", 60_000))
 UNLOCK = Effect("unlock", ("sidelamb:lock:x",), ("j1",))
 STATUS = Effect("status", ("sidelamb:status:j", "sidelamb:bell:j"), (60_000, "state", "queued"))
 RESULT = STATUS._replace(verb="result")
+HOLD = Concurrent(2).taking("x", "j1", NOW, NOW + 60)
+PASS = Window(2, per=60).taking("x", "j1", NOW, NOW + 60)
+FILL = Bucket(2).taking("x", "j1", NOW, NOW + 60)
 
 
 def job(n: int) -> bytes:
@@ -83,7 +87,7 @@ def _claim(link: Link) -> Call[Any]:
 def _settle(link: Link) -> Call[Any]:
     leased(link, 6)
     moves = (
-        replace(to_retry("1:default", NOW, b"r"), effects=[UNLOCK, RESULT]),
+        replace(to_retry("1:default", NOW, b"r"), effects=[UNLOCK, RESULT, Concurrent(2).freeing("x", "j1")]),
         to_dead("2:default", NOW, b"d"),
         to_schedule("3:default", NOW),
         keep("4:default"),
@@ -100,7 +104,7 @@ def _admit(_: Link) -> Call[Any]:
 def _begin(link: Link) -> Call[Any]:
     leased(link, 2)
     link.command("SET", "sidelamb:lock:x", "j1")
-    return STORE.begin("c:1", "0:default", "r1", [UNLOCK, STATUS])
+    return STORE.begin("c:1", "0:default", "r1", [UNLOCK, STATUS, HOLD, PASS, FILL])
 
 
 def _finish(link: Link) -> Call[Any]:
@@ -229,5 +233,6 @@ CASES: dict[str, Callable[[Link], Call[Any]]] = {
     "signal": _after(lambda link: link.command("SADD", "processes", "me"), API.signal("me", "TSTP")),
     "state": lambda _: STATES.read("j1"),
     "walk": _after(lambda link: _sets(link, "retry"), API.walk(b"retry", NOW - 1, b"", 10)),
+    "take": lambda _: Call("take", [b"sidelamb:limit:concurrent:x"], [1, "hold", 1, 1, 6, *HOLD.args], str),
     "unqueue": _after(_lone_queue, API.unqueue(b"queue:a", job(1), [UNLOCK])),
 }

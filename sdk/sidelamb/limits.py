@@ -1,0 +1,274 @@
+"""Limits that all processes share: how many at once, how many in a time, at which rate.
+
+    api = Concurrent(5, name="api")
+
+    @job(limit=api)                                         # a job over the limit is put off, uncounted
+    def fetch(page: int) -> None: ...
+
+    @job(limit=Window(100, per=60, by=lambda tenant, *rest: tenant))     # one for each tenant
+    def send(tenant: str, address: str) -> None: ...
+
+    with api.hold(wait=10):                                 # outside of jobs
+        call()
+
+The worker asks in the script that begins a run, so a limit is never exceeded, and a job that is put off keeps
+nobody behind it waiting. A slot of `Concurrent` is given back in the script that ends the run, whatever ends it;
+at the latest it goes with its invocation.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from abc import ABC, abstractmethod
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from sidelamb.effects import Effect
+from sidelamb.errors import BadOption, SidelambError
+from sidelamb.late import late_import
+from sidelamb.store import Call, Numbered
+from sidelamb.wording import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from sidelamb.client import Client
+    from sidelamb.effects import Ended
+    from sidelamb.keys import Keys
+    from sidelamb.options import JobOptions
+
+__all__ = ["Bucket", "Concurrent", "Limit", "OverLimit", "Window", "beginning", "ending", "marker", "starting"]
+
+SLOT_WAIT_S = 1.0
+"""After so long, and up to half as long again, a job that found no slot is tried again."""
+
+LOOK_S = 0.05
+"""Between two tries of code outside of jobs that waits for a slot."""
+
+
+class OverLimit(SidelambError):
+    """The limit was not free in the time that was given."""
+
+
+class Limit(ABC):
+    """A limit: what is under it shares it by its name.
+
+    Args:
+        name: a name for all that share it; None for the job's own, one that nobody else shares.
+        by: takes a call's arguments and returns what has a limit of its own, a tenant's id.
+    """
+
+    _KIND: str
+
+    def __init__(self, name: str | None = None, by: Callable[..., object] | None = None) -> None:
+        if name is not None and (type(name) is not str or not name or not name.isprintable()):
+            raise BadOption(f"the name of a limit is {shown(name)}; expected a text")
+        if by is not None and not callable(by):
+            raise BadOption(f"by of a limit is {shown(by)}; expected a function of the job's arguments")
+        self.name = name
+        self.by = by
+
+    def named(self, payload: Mapping[str, Any]) -> str:
+        """Return the name that a call's limit has."""
+        name = self.name or str(payload["class"])
+        if self.by is None:
+            return name
+        return f"{name}:{self.by(*payload['args'], **payload.get('kwargs', {}))}"
+
+    def key(self, name: str) -> str:
+        """Return the name of its key."""
+        return f"sidelamb:limit:{self._KIND}:{name}"
+
+    @abstractmethod
+    def taking(self, name: str, who: str, now: float, until: float) -> Effect:
+        """Return the effect that takes one, for `who`, until epoch s `until` at most."""
+
+    @contextmanager
+    def hold(
+        self, *, wait: float = 0.0, at_most: float = 60.0, client: Client | None = None, key: object = None
+    ) -> Iterator[None]:
+        """Be under this limit in a `with`, outside of jobs.
+
+        Args:
+            wait: seconds to wait for it.
+            at_most: seconds after which a slot of `Concurrent` is taken back, if this process dies.
+            client: through which; None for the process's.
+            key: what `by` would return.
+
+        Raises:
+            OverLimit: it was not free in that time.
+            BadOption: the limit has no name, which code outside of jobs needs.
+            RedisError: Redis is away.
+        """
+        if self.name is None:
+            raise BadOption("a limit needs a name to be held outside of jobs: Concurrent(5, name='api')")
+        name = self.name if key is None else f"{self.name}:{key}"
+        through, who = client or _default_client(), f"held:{os.urandom(8).hex()}"
+        end = time.monotonic() + wait
+        while answer := through.link.run(self._take(through.store.keys, name, who, at_most)):
+            left = end - time.monotonic()
+            if left <= 0:
+                raise OverLimit(f"the limit {name!r} was not free within {wait:g} s")
+            time.sleep(min(left, LOOK_S, float(answer.partition(" ")[0])))
+        try:
+            yield
+        finally:
+            free = self.freeing(name, who)
+            if free is not None:
+                through.link.run(_effects(through.store.keys, free))
+
+    def freeing(self, name: str, who: str) -> Effect | None:  # noqa: ARG002 - what is passed is not given back
+        """Return the effect that gives it back; None if that is not how it works."""
+        return None
+
+    def _take(self, keys: Keys, name: str, who: str, at_most: float) -> Call[str]:
+        now = time.time()
+        return _effects(keys, self.taking(name, who, now, now + at_most))
+
+
+class Concurrent(Limit):
+    """So many at once.
+
+    Args:
+        most: how many.
+        name, by: see `Limit`.
+    """
+
+    _KIND = "concurrent"
+
+    def __init__(self, most: int, *, name: str | None = None, by: Callable[..., object] | None = None) -> None:
+        super().__init__(name, by)
+        self.most = _count(most, "Concurrent")
+
+    def taking(self, name: str, who: str, now: float, until: float) -> Effect:
+        """Take a slot."""
+        return Effect("hold", (self.key(name),), (who, now, until, self.most, SLOT_WAIT_S, name))
+
+    def freeing(self, name: str, who: str) -> Effect:
+        """Give the slot back."""
+        return Effect("free", (self.key(name),), (who,))
+
+    def __repr__(self) -> str:
+        return f"Concurrent({self.most}, name={self.name!r})"
+
+
+class Window(Limit):
+    """So many starts in any stretch of time of this length.
+
+    Args:
+        most: how many.
+        per: seconds, or a timedelta.
+        name, by: see `Limit`.
+    """
+
+    _KIND = "window"
+
+    def __init__(
+        self,
+        most: int,
+        *,
+        per: float | timedelta,
+        name: str | None = None,
+        by: Callable[..., object] | None = None,
+    ) -> None:
+        super().__init__(name, by)
+        self.most = _count(most, "Window")
+        self.per_s = _seconds(per, "per of Window")
+
+    def taking(self, name: str, who: str, now: float, until: float) -> Effect:  # noqa: ARG002 - as all have it
+        """Pass; each run of a job does so anew."""
+        return Effect("pass", (self.key(name),), (f"{who}/{now!r}", now, self.most, self.per_s, name))
+
+    def __repr__(self) -> str:
+        return f"Window({self.most}, per={self.per_s:g}, name={self.name!r})"
+
+
+class Bucket(Limit):
+    """A rate, evenly: `rate` a `per`, and after quiet times `burst` at once.
+
+    Args:
+        rate: how many.
+        per: seconds, or a timedelta, in which the bucket leaks so many.
+        burst: how many at once; default `rate`.
+        name, by: see `Limit`.
+    """
+
+    _KIND = "bucket"
+
+    def __init__(
+        self,
+        rate: int,
+        *,
+        per: float | timedelta = 1.0,
+        burst: int | None = None,
+        name: str | None = None,
+        by: Callable[..., object] | None = None,
+    ) -> None:
+        super().__init__(name, by)
+        self.rate = _count(rate, "Bucket")
+        self.per_s = _seconds(per, "per of Bucket")
+        self.burst = self.rate if burst is None else _count(burst, "burst of Bucket")
+
+    def taking(self, name: str, who: str, now: float, until: float) -> Effect:  # noqa: ARG002 - as all have it
+        """Fill it by one."""
+        return Effect("fill", (self.key(name),), (now, self.per_s / self.rate, self.burst, name))
+
+    def __repr__(self) -> str:
+        return f"Bucket({self.rate}, per={self.per_s:g}, burst={self.burst}, name={self.name!r})"
+
+
+def marker(limit: Limit) -> Callable[[dict[str, Any], float | None], None]:
+    """Return what names the limit in the payloads of a job: whoever ends a run gives back by these names."""
+
+    def mark(payload: dict[str, Any], _: float | None) -> None:
+        payload["limit"] = limit.named(payload)
+
+    return mark
+
+
+def beginning(*_: object) -> tuple[Effect, ...]:
+    """Nothing: a job may wait under any limit."""
+    return ()
+
+
+def starting(payload: Mapping[str, Any], now: float, until: float, options: JobOptions) -> Iterator[Effect]:
+    """Take one of the limit that the worker's code declares; the payload says only under which name."""
+    if options.limit is not None:
+        yield options.limit.taking(str(payload["limit"]), _holder(payload), now, until)
+
+
+def ending(ended: Ended) -> Iterator[Effect]:
+    """Give a slot back, whatever has ended the run. Without a slot, or under another limit, it does nothing."""
+    yield Effect("free", (f"sidelamb:limit:concurrent:{ended.payload['limit']}",), (_holder(ended.payload),))
+
+
+def _holder(payload: Mapping[str, Any]) -> str:
+    return str(payload.get("jid"))
+
+
+def _effects(keys: Keys, effect: Effect) -> Call[str]:
+    places = Numbered(keys, [])
+    return Call("take", places.keys, places.effects("1", [effect]), lambda reply: reply.decode(errors="replace"))
+
+
+def _count(value: Any, what: str) -> int:
+    if type(value) is not int or value < 1:
+        raise BadOption(f"{what} is {shown(value)}; expected a whole number from 1")
+    return value
+
+
+def _seconds(value: Any, what: str) -> float:
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
+        raise BadOption(f"{what} is {shown(value)}; expected seconds or a timedelta, more than 0")
+    return float(seconds)
+
+
+def _default_client() -> Client:
+    with late_import:
+        from sidelamb.settings import default_client  # noqa: PLC0415 - settings import the client
+
+    return default_client()

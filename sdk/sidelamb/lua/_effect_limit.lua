@@ -1,0 +1,67 @@
+-- Effects of jobs under a limit. Each refuses with the seconds until it is worth another try, and why.
+--
+-- hold    keys: 1 who holds a slot (zset by epoch s when it ends by itself)
+--         args: 1 holder   2 now   3 until   4 most holders   5 seconds to wait   6 the limit's name
+-- free    keys: 1 the same   args: 1 holder   gives the slot back
+-- pass    keys: 1 who passed when (zset by epoch s)
+--         args: 1 passer   2 now   3 most in the window   4 the window, s   5 the limit's name
+-- fill    keys: 1 when the bucket is empty again, epoch s (string)
+--         args: 1 now   2 seconds that one takes   3 most at once   4 the limit's name
+
+local function checked(e, command, ...)
+  redis.call(command, e.keys[1])
+  for _, a in ipairs({ ... }) do
+    if not finite(tonumber(e.args[a])) then return redis.error_reply('ERR a time of a limit is not a finite number') end
+  end
+end
+
+VERBS.hold = {
+  check = function(e) return checked(e, 'ZCARD', 2, 3, 4) end,
+  refuses = function(e)
+    local key, now = e.keys[1], tonumber(e.args[2])
+    redis.call('ZREMRANGEBYSCORE', key, '-inf', now)
+    if redis.call('ZSCORE', key, e.args[1]) then return end
+    if redis.call('ZCARD', key) >= tonumber(e.args[4]) then return e.args[5] .. ' over the limit ' .. e.args[6] end
+  end,
+  apply = function(e)
+    redis.call('ZADD', e.keys[1], e.args[3], e.args[1])
+    redis.call('EXPIREAT', e.keys[1], math.ceil(tonumber(redis.call('ZRANGE', e.keys[1], -1, -1, 'WITHSCORES')[2])) + 1)
+  end,
+}
+
+VERBS.free = {
+  check = function(e) redis.call('ZCARD', e.keys[1]) end,
+  apply = function(e) redis.call('ZREM', e.keys[1], e.args[1]) end,
+}
+
+VERBS.pass = {
+  check = function(e) return checked(e, 'ZCARD', 2, 3, 4) end,
+  refuses = function(e)
+    local key, now, most, window = e.keys[1], tonumber(e.args[2]), tonumber(e.args[3]), tonumber(e.args[4])
+    redis.call('ZREMRANGEBYSCORE', key, '-inf', now - window)
+    if redis.call('ZSCORE', key, e.args[1]) then return end
+    local over = redis.call('ZCARD', key) - most
+    if over < 0 then return end
+    local oldest = redis.call('ZRANGE', key, over, over, 'WITHSCORES')[2]
+    return string.format('%.3f over the limit %s', math.max(0.001, tonumber(oldest) + window - now), e.args[5])
+  end,
+  apply = function(e)
+    redis.call('ZADD', e.keys[1], e.args[2], e.args[1])
+    redis.call('PEXPIRE', e.keys[1], math.ceil(tonumber(e.args[4]) * 1000))
+  end,
+}
+
+VERBS.fill = {
+  check = function(e) return checked(e, 'STRLEN', 1, 2, 3) end,
+  refuses = function(e)
+    local now, takes, most = tonumber(e.args[1]), tonumber(e.args[2]), tonumber(e.args[3])
+    local empty = tonumber(redis.call('GET', e.keys[1]) or now) or now
+    local wait = empty + takes - now - most * takes
+    if wait > 0.0005 then return string.format('%.3f over the limit %s', wait, e.args[4]) end
+  end,
+  apply = function(e)
+    local now, takes = tonumber(e.args[1]), tonumber(e.args[2])
+    local empty = math.max(now, tonumber(redis.call('GET', e.keys[1]) or now) or now) + takes
+    redis.call('SET', e.keys[1], string.format('%.6f', empty), 'PX', math.ceil((empty - now) * 1000) + 1000)
+  end,
+}
