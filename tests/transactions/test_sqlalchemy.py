@@ -15,7 +15,17 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import async_scoped_session, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
-from sidelamb import BadArgument, BadCall, BadOption, Client, NotPushed, RedisError, UnknownOption
+from sidelamb import (
+    BadArgument,
+    BadCall,
+    BadOption,
+    Client,
+    NotPushed,
+    RedisError,
+    RedisUnreachable,
+    UnknownOption,
+)
+from sidelamb.job import Job
 from tests.transactions.conftest import NOWHERE, Base, Order, charge
 
 
@@ -157,6 +167,35 @@ def test_jobs_that_were_not_pushed_can_be_pushed_from_the_error(maker, queued, o
     assert queued() == [1]
     assert db.zcard("schedule") == 1
     assert jids[1].encode() in db.lindex("queue:default", 0)
+
+
+def test_a_unique_job_takes_its_lock_when_it_is_pushed(maker, queued, db):
+    unique = Job(lambda number: None, {"name": "unique", "unique_for": 60})
+    with maker.begin() as session:
+        unique.using(on_commit=session).enqueue(1)
+        unique.using(on_commit=session).enqueue(1)
+        charge.using(on_commit=session).enqueue(2)
+        assert db.keys("sidelamb:lock:*") == []
+    assert sorted(queued()) == [1, 2]
+
+
+def test_of_several_round_trips_the_error_names_those_that_failed(maker, own_client, monkeypatch, queued):
+    run, ran = own_client.link.run, []
+
+    def second_fails(call, **options):
+        ran.append(call.script)
+        if len(ran) == 2:
+            raise RedisUnreachable
+        return run(call, **options)
+
+    monkeypatch.setattr(own_client.link, "run", second_fails)
+    unique = Job(lambda number: None, {"name": "unique", "unique_for": 60})
+    with pytest.raises(NotPushed) as caught, maker.begin() as session:  # noqa: PT012 - its end raises
+        third = unique.using(on_commit=session).enqueue(1)
+        second = charge.using(on_commit=session).enqueue_in(60, 2)
+        charge.using(on_commit=session).enqueue(3)
+    assert caught.value.jids == (second, third)
+    assert queued() == [3]
 
 
 def test_of_a_lost_answer_the_error_says_which_jobs_are_perhaps_pushed(maker):
