@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import socket
 import threading
 import time
@@ -216,6 +218,23 @@ def test_of_a_lost_answer_the_error_says_which_jobs_are_perhaps_pushed(maker):
         thread.join(5)
     assert caught.value.jids == jids
     assert caught.value.uncertain == jids[:1]
+
+
+def test_a_process_that_dies_between_commit_and_push_takes_its_jobs_with_it(engine, maker, queued):
+    """The limit that the page states, and what the outbox is for."""
+    engine.dispose()
+    client = Client(NOWHERE)
+    pid = os.fork()
+    if pid == 0:
+        client.store_packed = lambda jobs: os.kill(os.getpid(), signal.SIGKILL)
+        with maker.begin() as session:
+            session.add(Order(number=1))
+            charge.using(on_commit=session, client=client).enqueue(1)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+    with maker() as session:
+        assert session.scalars(select(Order.number)).all() == [1]
+    assert queued() == []
 
 
 def test_a_scoped_session_is_asked_at_each_call(maker, queued):
