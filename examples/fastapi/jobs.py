@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from pydantic import BaseModel
+
 from sidelamb import job
 
 
+class SignUp(BaseModel):
+    address: str
+    name: str = "you"
+
+
 @job(queue="mail", max_retries=5)
-async def send_welcome(address: str) -> None:
-    print(f"Welcome, {address}")
+async def send_welcome(who: SignUp) -> None:
+    print(f"Welcome, {who.name} <{who.address}>")

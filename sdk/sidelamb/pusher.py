@@ -146,9 +146,9 @@ class Pusher:
         return self._packed_items(template, _carried(template, items))
 
     def anew(self, jobs: Iterable[Packed]) -> list[Packed]:
-        """Return jobs that were packed some time ago as they are stored now: the scheduled ones last."""
+        """Return jobs that were packed some time ago as they are stored now, in the order of a chunk's steps."""
         now = self.now()
-        return sorted((self._packer.anew(job, now) for job in jobs), key=lambda job: job.at is not None)
+        return sorted((self._packer.anew(job, now) for job in jobs), key=_step)
 
     def store_packed(self, jobs: Iterable[Packed]) -> int:
         """Store packed jobs; returns and raises as `push_many`."""
@@ -239,6 +239,10 @@ class Pusher:
                     tally.done(await loop_link.link.run(call))
                 tally.report()
         return tally.stored
+
+
+def _step(job: Packed) -> int:
+    return 2 if job.effects else int(job.at is not None)
 
 
 def _carried(template: Template, items: Iterable[Any]) -> Iterable[Any]:

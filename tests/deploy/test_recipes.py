@@ -149,7 +149,7 @@ def test_a_web_app_enqueues_and_a_worker_that_does_not_load_it_runs_the_job(tmp_
     post = (
         "import sys, warnings; warnings.simplefilter('ignore')\n"
         "from fastapi.testclient import TestClient; from app import app\n"
-        "answer = TestClient(app).post('/signups', params={'address': 'ada@example.org'})\n"
+        "answer = TestClient(app).post('/signups', json={'address': 'ada@example.org'})\n"
         "print(answer.status_code, answer.json().get('job'))"
     )
     lines = []
@@ -183,5 +183,5 @@ def test_a_web_app_enqueues_and_a_worker_that_does_not_load_it_runs_the_job(tmp_
         while not any(jid in line and "succeeded" in line for line in lines):
             assert time.monotonic() < until, lines
             time.sleep(0.02)
-    assert "Welcome, ada@example.org" in "".join(lines)
+    assert "Welcome, you <ada@example.org>" in "".join(lines)
     assert posted(server.url) == ["503", "None"]

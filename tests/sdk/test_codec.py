@@ -158,6 +158,13 @@ async def test_async_calls_are_carried(configured, queued):
     await default_client().aclose()
 
 
+def test_what_makes_a_job_unique_is_reckoned_from_what_stands_in_the_payload(configured, queued):
+    seen = []
+    mixed = job(name="mixed", unique_for=60, unique_by=lambda *args: seen.append(args))(typed.mixed)
+    mixed.enqueue(1, WHEN)
+    assert seen == [(1, "2026-11-26T07:30:00.123456Z")]
+
+
 def test_a_method_of_a_class_is_carried(configured, queued):
     typed.User.remind.enqueue(WHEN)
     assert queued()[0]["args"] == ["2026-11-26T07:30:00.123456Z"]

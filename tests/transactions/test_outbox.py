@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, create_as
 from sqlalchemy.orm import scoped_session
 
 from sidelamb import BadCall, BadOption, Client, RedisUnreachable
+from sidelamb.job import Job
 from sidelamb.links import close_links
 from sidelamb.outbox import Relay, relay
 from sidelamb.outbox.__main__ import main
@@ -113,6 +114,15 @@ def test_what_redis_did_not_take_stays(engine, maker, queued):
     assert rows(engine) == 1
     assert Relay(engine).drain() == 1
     assert queued() == [1]
+
+
+def test_what_a_jobs_features_do_is_done_by_the_relay(engine, maker, queued, db):
+    unique = Job(lambda number: None, {"name": "unique", "unique_for": 60})
+    with maker.begin() as session:
+        unique.using(outbox=session).enqueue_many([(1,), (1,), (2,)])
+    assert Relay(engine).drain() == 3
+    assert queued() == [1, 2]
+    assert len(db.keys("sidelamb:lock:*")) == 2
 
 
 def test_what_cannot_be_relayed_is_refused(engine):

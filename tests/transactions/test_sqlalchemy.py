@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import socket
 import threading
 import time
@@ -15,7 +17,17 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import async_scoped_session, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
-from sidelamb import BadArgument, BadCall, BadOption, Client, NotPushed, RedisError, UnknownOption
+from sidelamb import (
+    BadArgument,
+    BadCall,
+    BadOption,
+    Client,
+    NotPushed,
+    RedisError,
+    RedisUnreachable,
+    UnknownOption,
+)
+from sidelamb.job import Job
 from tests.transactions.conftest import NOWHERE, Base, Order, charge
 
 
@@ -159,6 +171,35 @@ def test_jobs_that_were_not_pushed_can_be_pushed_from_the_error(maker, queued, o
     assert jids[1].encode() in db.lindex("queue:default", 0)
 
 
+def test_a_unique_job_takes_its_lock_when_it_is_pushed(maker, queued, db):
+    unique = Job(lambda number: None, {"name": "unique", "unique_for": 60})
+    with maker.begin() as session:
+        unique.using(on_commit=session).enqueue(1)
+        unique.using(on_commit=session).enqueue(1)
+        charge.using(on_commit=session).enqueue(2)
+        assert db.keys("sidelamb:lock:*") == []
+    assert sorted(queued()) == [1, 2]
+
+
+def test_of_several_round_trips_the_error_names_those_that_failed(maker, own_client, monkeypatch, queued):
+    run, ran = own_client.link.run, []
+
+    def second_fails(call, **options):
+        ran.append(call.script)
+        if len(ran) == 2:
+            raise RedisUnreachable
+        return run(call, **options)
+
+    monkeypatch.setattr(own_client.link, "run", second_fails)
+    unique = Job(lambda number: None, {"name": "unique", "unique_for": 60})
+    with pytest.raises(NotPushed) as caught, maker.begin() as session:  # noqa: PT012 - its end raises
+        third = unique.using(on_commit=session).enqueue(1)
+        second = charge.using(on_commit=session).enqueue_in(60, 2)
+        charge.using(on_commit=session).enqueue(3)
+    assert caught.value.jids == (second, third)
+    assert queued() == [3]
+
+
 def test_of_a_lost_answer_the_error_says_which_jobs_are_perhaps_pushed(maker):
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
@@ -177,6 +218,23 @@ def test_of_a_lost_answer_the_error_says_which_jobs_are_perhaps_pushed(maker):
         thread.join(5)
     assert caught.value.jids == jids
     assert caught.value.uncertain == jids[:1]
+
+
+def test_a_process_that_dies_between_commit_and_push_takes_its_jobs_with_it(engine, maker, queued):
+    """The limit that the page states, and what the outbox is for."""
+    engine.dispose()
+    client = Client(NOWHERE)
+    pid = os.fork()
+    if pid == 0:
+        client.store_packed = lambda jobs: os.kill(os.getpid(), signal.SIGKILL)
+        with maker.begin() as session:
+            session.add(Order(number=1))
+            charge.using(on_commit=session, client=client).enqueue(1)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+    with maker() as session:
+        assert session.scalars(select(Order.number)).all() == [1]
+    assert queued() == []
 
 
 def test_a_scoped_session_is_asked_at_each_call(maker, queued):

@@ -20,9 +20,14 @@ from sidelamb import (
     delay,
     job,
 )
+from sidelamb.outbox import Relay
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+
+    from sqlalchemy import Engine
+    from sqlalchemy.ext.asyncio import AsyncSession
+    from sqlalchemy.orm import Session, scoped_session
 
 
 @job
@@ -268,3 +273,26 @@ async def results() -> None:
     assert_type(send.enqueue(1).status().progress, Progress | None)
     kept: str = send.enqueue(1)
     assert_type(Handle[float](kept).result(), float)
+
+
+class Order:
+    number: int
+
+
+@job
+def ship(order: Order, when: dt.datetime) -> None: ...
+
+
+def in_a_transaction(
+    session: Session, asession: AsyncSession, scoped: scoped_session[Session], engine: Engine
+) -> None:
+    assert_type(ship.using(on_commit=session).enqueue(Order(), dt.datetime.now(dt.UTC)), "Handle[None]")
+    ship.using(on_commit=True).enqueue(Order(), dt.datetime.now(dt.UTC))
+    ship.using(on_commit="archive", queue="low").enqueue(Order(), dt.datetime.now(dt.UTC))
+    ship.using(on_commit=scoped).enqueue(5, 6)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ship.using(outbox=asession).enqueue_many([(1,)])
+    ship.using(on_commit=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Client().job("Billing::ChargeJob", on_commit=session).enqueue(1)
+    Relay(engine).drain()
+    Relay(True).run_once()
+    Relay(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

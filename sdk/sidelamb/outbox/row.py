@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
+from sidelamb.effects import FIELDS, beginnings
 from sidelamb.packing import Packed
+from sidelamb.payload import decode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,5 +23,8 @@ def values(job: Packed) -> dict[str, Any]:
 
 
 def packed(row: Mapping[str, Any]) -> Packed:
-    """Return the job in such columns."""
-    return Packed(row["jid"], row["job"], row["queue"], row["at"], row["payload"].encode())
+    """Return the job in such columns, with what its features do when it is stored."""
+    raw, at = row["payload"].encode(), row["at"]
+    payload = decode(raw)
+    effects = () if FIELDS.isdisjoint(payload) else beginnings(payload, time.time(), at)
+    return Packed(row["jid"], row["job"], row["queue"], at, raw, effects)

@@ -47,12 +47,18 @@ def _told(jobs: Sequence[Packed]) -> Iterator[None]:
     try:
         yield
     except RedisError as error:
-        left = jobs[error.stored :]  # they are stored in this order
+        left = _from(jobs, error)
         told = NotPushed(_sentence(left, error))
         told.stored, told.jids = error.stored, tuple(job.jid for job in left)
         told.uncertain = error.jids if isinstance(error, RedisUncertain) else ()
         told.payloads = tuple(decode(job.raw) | ({} if job.at is None else {"at": job.at}) for job in left)
         raise told from error
+
+
+def _from(jobs: Sequence[Packed], error: RedisError) -> Sequence[Packed]:
+    """Return the jobs of the round trip that failed, and those after it: they are stored in this order."""
+    failed = set(error.jids)
+    return jobs[next((n for n, job in enumerate(jobs) if job.jid in failed), 0) :]
 
 
 def _sentence(left: Sequence[Packed], error: RedisError) -> str:
