@@ -179,7 +179,7 @@ def main() -> None:
     table("Jobs that wait 20 ms, one thread", ("in flight", "jobs/s"), rows)
     table(
         "Quick jobs beside jobs of half a second",
-        ("they have", "wait, ms (median)", "at most, but for one"),
+        ("quick jobs have", "they wait, ms (median)", "the slowest but one"),
         split(),
     )
 
