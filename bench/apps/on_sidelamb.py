@@ -10,7 +10,7 @@ from typing import Any
 from marks import Marks
 
 from sidelamb import Client as Pusher
-from sidelamb import job
+from sidelamb import configure, job
 
 MARKS = Marks.here()
 
@@ -49,6 +49,7 @@ class Client:
     """Enqueues."""
 
     def __init__(self) -> None:
+        configure(redis=os.environ["REDIS_URL"])
         self._client = Pusher(os.environ["REDIS_URL"])
 
     def single(self, name: str, numbers: range, *more: Any) -> None:
