@@ -72,7 +72,10 @@ invocations in flight in one.""",
     "W4": """\
 Limit: a bare loop of blocking pops, and on top of it one bare round trip through the local Lambda service.""",
     "W5": "A proxy adds 2 ms to each reply of Redis.",
-    "W6": "Lateness: of jobs enqueued for known times within four seconds.",
+    "W6": """\
+Promoted by one pass of the scheduler. When a set passes a power of two, Redis enlarges its table, a step with each
+access; that is over before the pass begins (while it goes on, a pass takes half as long again). Lateness: of
+jobs enqueued for known times within four seconds.""",
     "W7": "One core for the one who is measured, the other for a simulated Lambda.",
     "W8": "Counted by INFO commandstats (commands inside scripts too) and by a proxy that adds nothing.",
     "W9": "The local service is not there on AWS; with logging on it also carries the lines.",
