@@ -63,11 +63,19 @@ Limit: for 20,000 two bare loops of blocking pops; for 200,000 two bare loops th
 1,000 jobs an event.""",
     "W3": """\
 One process, or one sandbox, for all at once (rq and Celery's prefork: a process each). Memory is PSS, looked
-at four times a second. Sidelamb's has the local Lambda service in it, which does not exist on AWS.""",
+at four times a second. Sidelamb's has four processes in it where most peers have one: the poller (about 55
+MB: Python, redis-py, aiohttp, and botocore for finding credentials), the local Lambda service and its guard
+(23 MB, which do not exist on AWS), and a sandbox (30 MB; Lambda sells 128 MB or more). A lean peer does all
+in 22 to 35 MB, so with one small sandbox the aim of less memory a waiting job than any peer cannot be met:
+Python with redis-py and an HTTP client is more already. The poller hardly grows with what waits: W7 has 5,000
+invocations in flight in one.""",
     "W4": """\
 Limit: a bare loop of blocking pops, and on top of it one bare round trip through the local Lambda service.""",
     "W5": "A proxy adds 2 ms to each reply of Redis.",
-    "W6": "Lateness: of jobs enqueued for known times within five seconds.",
+    "W6": """\
+Promoted by one pass of the scheduler. When a set passes a power of two, Redis enlarges its table, a step with each
+access; that is over before the pass begins (while it goes on, a pass takes half as long again). Lateness: of
+jobs enqueued for known times within four seconds.""",
     "W7": "One core for the one who is measured, the other for a simulated Lambda.",
     "W8": "Counted by INFO commandstats (commands inside scripts too) and by a proxy that adds nothing.",
     "W9": "The local service is not there on AWS; with logging on it also carries the lines.",

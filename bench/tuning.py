@@ -6,6 +6,8 @@ The whole local system each time: poller, Lambda service, sandboxes. Medians of 
 from __future__ import annotations
 
 import argparse
+import json
+import random
 import statistics
 import tempfile
 import time
@@ -23,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 JOBS = """
-import time
-from sidelamb import job
+import os, time
+from sidelamb import current_job, job
 
 @job(name="noop")
 def noop(n: int) -> None: ...
@@ -38,6 +40,11 @@ def reckon(ms: float) -> None:
     end = time.thread_time() + ms / 1000
     while time.thread_time() < end:
         pass
+
+@job(name="stamp")
+def stamp() -> None:
+    with open(os.environ["STAMPS"], "a") as file:
+        file.write(f"{time.time() - current_job().enqueued_at}\\n")
 """
 FUNCTION = """
   {name}:
@@ -52,24 +59,33 @@ FUNCTION = """
       Environment: {{ Variables: {{ SIDELAMB_JOBS: tuned, POWERTOOLS_LOG_LEVEL: WARNING }} }}
 """
 CAPSULE = """
-[capsules.default]
+[capsules.{name}]
 function = "worker"
-queues = ["default"]
+queues = {queues}
 in_flight = {in_flight}
 jobs = {jobs}
 threads = {threads}
 timeout = 60
 """
 RUNS = 3
+SLOW_MS, SLOW, WARM = 500, 60, 12
+QUICK, QUICK_EVERY_S = 30, (0.15, 0.45)
 
 
-def capsule(in_flight: int = 2, jobs: int = 1_000, threads: int = 1) -> str:
+def capsule(
+    name: str = "default",
+    queues: tuple[str, ...] = ("default",),
+    *,
+    in_flight: int = 2,
+    jobs: int = 1_000,
+    threads: int = 1,
+) -> str:
     """Return a capsule's settings."""
-    return CAPSULE.format(in_flight=in_flight, jobs=jobs, threads=threads)
+    return CAPSULE.format(name=name, queues=json.dumps(queues), in_flight=in_flight, jobs=jobs, threads=threads)
 
 
 @contextmanager
-def system(settings: str) -> Iterator[tuple[Client, redis.Redis]]:
+def system(settings: str) -> Iterator[tuple[Client, redis.Redis, Path]]:
     """Start everything with these settings."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -79,10 +95,10 @@ def system(settings: str) -> Iterator[tuple[Client, redis.Redis]]:
         (folder / "sidelamb.toml").write_text('scheduler = "scheduler"\n' + settings)
         with (
             RedisServer(folder / "redis") as server,
-            Stack(folder, redis_url=server.url, concurrency=8),
+            Stack(folder, redis_url=server.url, concurrency=8, env={"STAMPS": str(folder / "stamps")}),
             redis.Redis.from_url(server.url) as db,
         ):
-            yield Client(server.url), db
+            yield Client(server.url), db, folder / "stamps"
 
 
 def until(holds: Callable[[], bool]) -> None:
@@ -97,7 +113,7 @@ def until(holds: Callable[[], bool]) -> None:
 def rate(settings: str, job: str, argument: float, count: int) -> float:
     """Return jobs a second, everything warm."""
     rates = []
-    with system(settings) as (client, db):
+    with system(settings) as (client, db, _):
         for run in range(RUNS + 1):
             db.sadd("paused", "default")
             time.sleep(1.2)  # every look has seen it
@@ -109,6 +125,36 @@ def rate(settings: str, job: str, argument: float, count: int) -> float:
             if run:
                 rates.append(count / (time.perf_counter() - began))
     return statistics.median(rates)
+
+
+def waits(settings: str, queue: str) -> list[float]:
+    """Return milliseconds that quick jobs wait while two slots are busy with jobs of half a second, sorted."""
+    with system(settings) as (client, db, stamps):
+        client.enqueue_many("pause", ((SLOW_MS,) for _ in range(WARM)))  # so that packing knows how long they take
+        client.enqueue("stamp", queue=queue)
+        until(lambda: int(db.get("stat:processed") or 0) > WARM)
+        stamps.unlink()
+        client.enqueue_many("pause", ((SLOW_MS,) for _ in range(SLOW)))
+        for _ in range(QUICK):
+            time.sleep(random.uniform(*QUICK_EVERY_S))
+            client.enqueue("stamp", queue=queue)
+        if not db.llen("queue:default"):
+            raise SystemExit("the slow jobs were over before the quick ones")
+        until(lambda: stamps.exists() and stamps.read_text().count("\n") >= QUICK)
+        return sorted(float(line) * 1000 for line in stamps.read_text().split())
+
+
+def split() -> list[tuple[object, ...]]:
+    """Return the rows of quick jobs beside slow ones."""
+    found = []
+    for words, settings, queue in (
+        ("the same queue", capsule(), "default"),
+        ("a queue before it, in the same capsule", capsule(queues=("quick", "default")), "quick"),
+        ("a capsule of their own", capsule() + capsule("quick", ("quick",), in_flight=1), "quick"),
+    ):
+        waited = waits(settings, queue)
+        found.append((words, waited[len(waited) // 2], waited[-2]))
+    return found
 
 
 def table(title: str, head: tuple[str, ...], rows: list[tuple[object, ...]]) -> None:
@@ -131,6 +177,11 @@ def main() -> None:
     table("Jobs that reckon for 5 ms, two sandboxes", ("threads", "jobs/s"), rows)
     rows = [(n, rate(capsule(in_flight=n), "pause", 20, 200 * n)) for n in (1, 2, 4, 8)]
     table("Jobs that wait 20 ms, one thread", ("in flight", "jobs/s"), rows)
+    table(
+        "Quick jobs beside jobs of half a second",
+        ("quick jobs have", "they wait, ms (median)", "the slowest but one"),
+        split(),
+    )
 
 
 if __name__ == "__main__":

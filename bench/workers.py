@@ -137,12 +137,15 @@ class Theirs:
             process.wait(STOP_LIMIT_S)
 
     def freeze(self) -> None:
-        for pid in tree(self._pids):
-            os.kill(pid, signal.SIGSTOP)
+        self._tell(signal.SIGSTOP)
 
     def thaw(self) -> None:
+        self._tell(signal.SIGCONT)
+
+    def _tell(self, what: signal.Signals) -> None:
         for pid in tree(self._pids):
-            os.kill(pid, signal.SIGCONT)
+            with suppress(ProcessLookupError):  # rq has a process for each job
+                os.kill(pid, what)
 
     def cpu(self) -> dict[str, float]:
         return {"worker": cpu_s(self._pids)}

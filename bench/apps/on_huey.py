@@ -11,7 +11,8 @@ from marks import Marks
 
 MARKS = Marks.here()
 
-huey = RedisHuey("bench", url=os.environ["REDIS_URL"], results=False, blocking=True, read_timeout=1)
+URL = os.environ["REDIS_URL"] + "?max_connections=1000"  # redis-py has no more than 100 by itself
+huey = RedisHuey("bench", url=URL, results=False, blocking=True, read_timeout=1)
 
 
 @huey.task()

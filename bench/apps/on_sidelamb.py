@@ -10,7 +10,7 @@ from typing import Any
 from marks import Marks
 
 from sidelamb import Client as Pusher
-from sidelamb import job
+from sidelamb import configure, job
 
 MARKS = Marks.here()
 
@@ -42,16 +42,21 @@ def stamp(n: int) -> None:
     MARKS.ring()
 
 
+JOBS: dict[str, Any] = {"noop": noop, "pause": pause, "apause": apause, "stamp": stamp}
+
+
 class Client:
     """Enqueues."""
 
     def __init__(self) -> None:
+        configure(redis=os.environ["REDIS_URL"])
         self._client = Pusher(os.environ["REDIS_URL"])
 
     def single(self, name: str, numbers: range, *more: Any) -> None:
         """One call a job."""
+        one = JOBS[name]
         for n in numbers:
-            self._client.enqueue(name, n, *more)
+            one.enqueue(n, *more)
 
     def bulk(self, name: str, numbers: range, *more: Any) -> None:
         """1,000 a call."""

@@ -21,8 +21,8 @@ __all__ = ["W3", "W3_LONG"]
 LIMIT_S = 300.0
 SHORT_S, SHORT_AT_ONCE = 0.1, 50
 LONG_S, LONG_AT_ONCE = 1.0, 320
-LONG_PEERS = ("sidelamb", "sidekiq", "dramatiq", "celery-threads", "huey", "arq", "taskiq", "saq", "streaq")
-"""rq and Celery's processes would be 320 of them."""
+LONG_PEERS = ("sidelamb", "sidekiq", "dramatiq", "huey", "arq", "saq")
+"""The lean ones; rq and Celery's processes would be 320 of them."""
 
 
 def short(name: str, sizes: Sizes) -> Iterator[tuple[str, Figures]]:
@@ -72,5 +72,5 @@ _COLUMNS = (
     Column("worker_mb", "worker MB", ",.0f"),
     Column("all_us", "CPU µs/job, all", ",.0f"),
 )
-W3 = Workload("W3", "jobs that wait for others", _COLUMNS, measure=short, peers=EVERYBODY, most_runs=3)
-W3_LONG = Workload("W3", "jobs that wait for others", _COLUMNS, measure=long, peers=LONG_PEERS, most_runs=1)
+W3 = Workload("W3", "jobs that wait for others", _COLUMNS, measure=short, peers=EVERYBODY)
+W3_LONG = Workload("W3", "jobs that wait for others", _COLUMNS, measure=long, peers=LONG_PEERS)

@@ -41,5 +41,4 @@ W9 = Workload(
     ),
     measure=measure,
     peers=("sidelamb", "sidekiq", "dramatiq", "celery-threads"),
-    most_runs=3,
 )

@@ -31,10 +31,10 @@ def promotion(raw: bytes, now: float, stamp: float | None = None) -> tuple[bytes
     try:
         payload = decode(raw)
         queue = queue_of(payload)
-        payload["enqueued_at"] = None
+        old, payload["enqueued_at"] = payload.get("enqueued_at"), None
         if mended(payload):
             return raw, renewed(raw, {"enqueued_at": now}, queue), queue
-        return raw, stamp_enqueued(raw, now if stamp is None else stamp), queue
+        return raw, stamp_enqueued(raw, now if stamp is None else stamp, old), queue
     except Malformed:
         return raw, raw, None
 

@@ -157,11 +157,22 @@ def _pairs(raw: bytes) -> list[tuple[str, str]]:
     return found
 
 
-def stamp_enqueued(raw: bytes, stamp: float) -> bytes:
-    """Return `raw` as it enters a queue at time `stamp`: with this `enqueued_at`, without `at` (WIRE: push)."""
-    if not raw.endswith(b"}") or raw == b"{}" or b'"enqueued_at"' in raw or b'"at"' in raw or not is_tidy(raw):
+def stamp_enqueued(raw: bytes, stamp: float, old: Any = None) -> bytes:
+    """Return `raw` as it enters a queue at time `stamp`: with this `enqueued_at`, without `at` (WIRE: push).
+
+    Args:
+        raw: a payload.
+        stamp: the time, as it is written.
+        old: its `enqueued_at` until now, if that is known: a number is then replaced without reading all of `raw`.
+    """
+    if not raw.endswith(b"}") or raw == b"{}" or b'"at"' in raw or not is_tidy(raw):
         return edit(raw, {"enqueued_at": stamp}, drop=("at",))
-    return b'%b,"enqueued_at":%b}' % (raw[:-1], orjson.dumps(stamp))
+    if b'"enqueued_at"' not in raw:
+        return b'%b,"enqueued_at":%b}' % (raw[:-1], orjson.dumps(stamp))
+    head, name, rest = raw.partition(b'"enqueued_at":')
+    if type(old) not in {int, float} or name in rest:  # it stands in the arguments too
+        return edit(raw, {"enqueued_at": stamp})
+    return b"%b%b%b%b" % (head, name, orjson.dumps(stamp), rest.lstrip(b"-+.0123456789eE"))
 
 
 def queue_of(payload: Mapping[str, Any], default: str = DEFAULT_QUEUE) -> str:

@@ -6,11 +6,13 @@ arrive twice. It does no I/O; see `sidelamb.route`.
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sidelamb import scripts
 from sidelamb.answers import code_of, refused
 from sidelamb.errors import RedisError, RedisUncertain
+from sidelamb.resp import packed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -85,9 +87,20 @@ def ask(command: Command, route: Route, address: str) -> Steps[Any]:
 
 def in_words(call: Call[Any], *, by_digest: bool = True) -> Command:
     """Return a call as the command that it is: EVALSHA, or EVAL."""
+    if by_digest and call.script == "push":
+        payload: Any
+        queue, payload = call.args
+        return b"%b$%d\r\n%b\r\n" % (_push_to(*call.keys, str(queue)), len(payload), payload)
     script = scripts.load(call.script)
     what = (b"EVALSHA", script.sha) if by_digest else (b"EVAL", script.text)
     return (*what, len(call.keys), *call.keys, *_arguments(call))
+
+
+@functools.lru_cache(256)
+def _push_to(queues: bytes, key: bytes, queue: str) -> bytes:
+    """Return what is the same in all pushes to a queue: the command but for its last argument, packed."""
+    whole = packed((b"EVALSHA", scripts.load("push").sha, 2, queues, key, queue, b""))
+    return whole.removesuffix(b"$0\r\n\r\n")
 
 
 def _told(call: Call[T], route: Route, address: str, wait: int, *, by_digest: bool) -> Steps[list[Any]]:

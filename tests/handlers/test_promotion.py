@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidelamb.payload import decode
+from sidelamb.payload import decode, edit
 from sidelamb_handlers.promotion import end_of, promotion, runs_of
 from tests.handlers.kit import NOW, golden
 
@@ -60,6 +60,25 @@ def test_an_empty_object_stays_json():
 
 def test_an_empty_object_with_much_space_in_it_stays_json():
     assert decode(promotion(b"{          }", NOW)[1])["enqueued_at"] == NOW
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"enqueued_at":1.5,"class":"A","queue":"q"}',
+        b'{"class":"A","queue":"q","enqueued_at":-1.5e3}',
+        b'{"class":"A","enqueued_at":1795405727500,"queue":"q"}',
+        b'{"class":"A","queue":"q","args":["\\"enqueued_at\\":1"],"enqueued_at":1.5}',
+        b'{"class":"A","queue":"q","args":[{"enqueued_at":1}],"enqueued_at":1.5}',
+        b'{"class":"A","queue":"q","args":["enqueued_at"],"enqueued_at":1.5}',
+        b'{"enqueued_at":1,"class":"A","queue":"q","enqueued_at":1.5}',
+        b'{"class":"A","queue":"q","enqueued_at":"2026-01-01T00:00:00Z"}',
+        b'{"class":"A","queue":"q","enqueued_at":null}',
+        b'{"class":"A","queue":"q","args":[{"enqueued_at":1}]}',
+    ],
+)
+def test_an_old_stamp_is_replaced_as_by_editing_the_payload(raw):
+    assert promotion(raw, NOW)[1] == edit(raw, {"enqueued_at": NOW})
 
 
 USUAL = b'{"class":"A","queue":"q","args":["\\"x"],"created_at":1795405727.5}'
