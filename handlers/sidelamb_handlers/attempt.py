@@ -8,10 +8,12 @@ decides when to run.
 from __future__ import annotations
 
 import time
+from contextvars import copy_context
 from dataclasses import dataclass
 from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
+from sidelamb.carry import carrying, set_again
 from sidelamb.current import running
 from sidelamb.effects import FIELDS
 from sidelamb.errors import JobError
@@ -99,6 +101,12 @@ class Attempt:
     def traceparent(self) -> str:
         """The trace in which it was enqueued; empty if its payload names none that can be."""
         return checked(self.payload.get("traceparent")) if isinstance(self.payload, dict) else ""
+
+    @property
+    def carried(self) -> dict[str, Any]:
+        """The context that it brings along; empty if its payload has none that can be."""
+        found = self.payload.get("carried") if isinstance(self.payload, dict) else None
+        return found if isinstance(found, dict) else {}
 
     @property
     def executions(self) -> int:
@@ -196,7 +204,10 @@ class Runner:
         a.started_at = self._clock()
         token = running.set(a)
         try:
-            self._perform(a)
+            if carrying:
+                copy_context().run(self._perform_in_context, a)
+            else:
+                self._perform(a)
         except BaseException as error:
             a.error = error
         finally:
@@ -207,6 +218,11 @@ class Runner:
     def decide(self, a: Attempt, error: BaseException) -> Decision:
         """Return what an error means for the job."""
         return self._judge.decide(a, error)
+
+    def _perform_in_context(self, a: Attempt) -> None:
+        """Perform in a context of its own: what a job sets there is not seen by the next one on its thread."""
+        set_again(a.payload)
+        self._perform(a)
 
     def _perform(self, a: Attempt) -> None:
         if not self._middleware:
