@@ -17,6 +17,7 @@ from sidelamb.carry import carrying, set_again
 from sidelamb.current import running
 from sidelamb.effects import FIELDS
 from sidelamb.errors import JobError
+from sidelamb.late import late_import
 from sidelamb.lenient import epoch_s, number, whole
 from sidelamb.tracing import checked
 from sidelamb_handlers.decision import SUCCEEDED, Decision
@@ -271,7 +272,13 @@ class Runner:
 
 def _arguments(job: Job[..., Any], payload: Any) -> tuple[Sequence[Any], dict[str, Any]]:
     """Return what the payload's arguments are for the function."""
-    args, kwargs = payload.get("args", ()), payload.get("kwargs", {})
+    if payload.get("sealed") is None:
+        args, kwargs = payload.get("args", ()), payload.get("kwargs", {})
+    else:
+        with late_import:
+            from sidelamb.seal import opened  # noqa: PLC0415 - only for jobs that encrypt their arguments
+
+        args, kwargs = opened(payload)
     codec = job.template.shape.codec
     return (args, kwargs) if codec is None else codec.decode(args, kwargs)
 

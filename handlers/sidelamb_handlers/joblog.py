@@ -168,6 +168,8 @@ def _error(error: BaseException) -> dict[str, Any]:
 
 
 def _arguments(payload: Any) -> str:
+    if type(payload) is dict and payload.get("sealed") is not None:
+        return "[encrypted]"
     said = {name: payload[name] for name in ("args", "kwargs") if name in payload} if type(payload) is dict else {}
     return orjson.dumps(said, default=str).decode()[:MESSAGE_MOST]
 

@@ -70,6 +70,7 @@ class CallOptions(TypedDict, total=False):
     unique_for: float | dt.timedelta
     unique_until: UniqueUntil
     result_ttl: float | dt.timedelta
+    encrypt: bool
 
 
 class _DeclaredOnly(TypedDict, total=False):
@@ -94,6 +95,7 @@ class DeclareOptions(_DeclaredOnly, total=False):
     unique_for: float | dt.timedelta
     unique_until: UniqueUntil
     result_ttl: float | dt.timedelta
+    encrypt: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,8 @@ class JobOptions:
     """Of a call's arguments, what makes it the same as another; plain JSON. None for all of them."""
     result_ttl_s: float | None = None
     """Seconds after its end in which status and result are kept; None to keep none."""
+    encrypt: bool = False
+    """Whether the arguments are sealed until the worker calls the function."""
     backoff: Backoff | None = None
     exhausted_hook: ExhaustedHook | None = None
 
@@ -181,6 +185,10 @@ def marks_of(options: JobOptions) -> list[Mark]:
         from sidelamb.unique import marker  # noqa: PLC0415 - only who uses it pays for it
 
         marks.append(marker(options))
+    if options.encrypt:
+        from sidelamb.seal import seal  # noqa: PLC0415 - the same
+
+        marks.append(seal)  # the last one: the others see the arguments
     return marks
 
 
@@ -272,6 +280,12 @@ def _unique_until(value: Any, where: str) -> str:
     return value
 
 
+def _encrypt(value: Any, where: str) -> bool:
+    if type(value) is not bool:
+        raise _wrong(where, "encrypt", value, "True or False")
+    return value
+
+
 def _unique_by(value: Any, where: str) -> Any:
     if not callable(value):
         raise _wrong(where, "unique_by", value, "a function of the job's arguments")
@@ -322,4 +336,5 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "unique_until": _unique_until,
     "unique_by": _unique_by,
     "result_ttl": _result_ttl,
+    "encrypt": _encrypt,
 }

@@ -38,15 +38,20 @@ class Recorded:
 
     @property
     def args(self) -> list[Any]:
-        """Its positional arguments, as JSON has them: a tuple is a list."""
-        found: list[Any] = self.payload["args"]
-        return found
+        """Its positional arguments, as JSON has them; those that are encrypted are opened."""
+        return self._arguments()[0]
 
     @property
     def kwargs(self) -> dict[str, Any]:
         """Its keyword arguments."""
-        found: dict[str, Any] = self.payload.get("kwargs", {})
-        return found
+        return self._arguments()[1]
+
+    def _arguments(self) -> tuple[list[Any], dict[str, Any]]:
+        if "sealed" not in self.payload:
+            return self.payload["args"], self.payload.get("kwargs", {})
+        from sidelamb.seal import opened  # noqa: PLC0415 - only for jobs that encrypt their arguments
+
+        return opened(self.payload)
 
     def __str__(self) -> str:
         late = "" if self.at is None else f" at={self.at:.3f}"
