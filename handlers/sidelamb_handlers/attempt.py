@@ -241,15 +241,25 @@ class Runner:
         if job.is_iterable:
             return self._iterate(a, job)
         args, kwargs = _arguments(job, payload)
+        if job.options.idempotent:
+            with late_import:
+                from sidelamb_handlers.idempotent import once  # noqa: PLC0415 - only for jobs that ask for it
+
+            value = once(a, args, kwargs, lambda: self._effect(a, job, args, kwargs))
+        else:
+            value = self._effect(a, job, args, kwargs)
+        if value is not None and not FIELDS.isdisjoint(payload):
+            a.result = value
+        return value
+
+    def _effect(self, a: Attempt, job: Job[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        """Call the function and return its result."""
         result = job(*args, **kwargs)
         if result is None:
             return None
         if isinstance(result, GeneratorType | AsyncGeneratorType):
             raise JobError(f"{a.name} returned a generator, which nobody runs; put @job on the generator itself")
-        value = self._run_async(a, result) if hasattr(type(result), "__await__") else result
-        if not FIELDS.isdisjoint(payload):
-            a.result = value
-        return value
+        return self._run_async(a, result) if hasattr(type(result), "__await__") else result
 
     def _iterate(self, a: Attempt, job: Job[..., Any]) -> None:
         """Run one execution of an iterable job. What comes of it is in `a.decision`, None if it is through."""

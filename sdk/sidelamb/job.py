@@ -201,7 +201,9 @@ def job(function: Any = None, /, **options: Any) -> Any:
             number of lines), `expires_in` (seconds after which the job is not started any more), `unique_for`
             (seconds in which another with the same arguments is not stored), `unique_until` ("success" or
             "start"), `unique_by` (a function of the arguments: what makes two calls the same), `result_ttl`
-            (seconds after its end in which its status and its result are kept), `encrypt` (seal the arguments).
+            (seconds after its end in which its status and its result are kept), `encrypt` (seal the arguments),
+            `idempotent` (its effect happens once: True, or a function of the arguments), `idempotent_for` (seconds
+            in which that is known; a day).
 
     Raises:
         UnknownOption, BadOption: an option that is none, or a value that cannot be.

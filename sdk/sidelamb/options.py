@@ -78,6 +78,8 @@ class _DeclaredOnly(TypedDict, total=False):
     aliases: Sequence[str]
     backoff: Backoff
     unique_by: Callable[..., Any]
+    idempotent: bool | Callable[..., Any]
+    idempotent_for: float | dt.timedelta
 
 
 class DeclareOptions(_DeclaredOnly, total=False):
@@ -127,6 +129,10 @@ class JobOptions:
     """Of a call's arguments, what makes it the same as another; plain JSON. None for all of them."""
     result_ttl_s: float | None = None
     """Seconds after its end in which status and result are kept; None to keep none."""
+    idempotent: bool | Callable[..., Any] = False
+    """Whether its effect is to happen once; a function: of the arguments, what makes an effect the same."""
+    idempotent_for_s: float = 86_400.0
+    """Seconds in which the effect is known to have happened."""
     encrypt: bool = False
     """Whether the arguments are sealed until the worker calls the function."""
     backoff: Backoff | None = None
@@ -148,7 +154,7 @@ class JobOptions:
     def for_call(self, where: str, options: Mapping[str, Any]) -> JobOptions:
         """Return these options with some set for one call; raises as `with_`, and for functions, too."""
         for name, value in options.items():
-            if callable(value) or name in {"backoff", "unique_by"}:
+            if callable(value) or name in _DECLARED:
                 raise BadOption(f"{where}: {name} is a function, which cannot travel; declare it with @job")
         return self.with_(where, options, others=("client", "on_commit", "outbox"))
 
@@ -168,12 +174,16 @@ def _checked(where: str, options: Mapping[str, Any], others: Sequence[str]) -> d
     return fields
 
 
+_DECLARED = {"backoff", "unique_by", "idempotent", "idempotent_for"}
+"""Options that the worker reads from its own code."""
+
 _SECONDS = {
     "timeout": "timeout_s",
     "retry_for": "retry_for_s",
     "expires_in": "expires_in_s",
     "unique_for": "unique_for_s",
     "result_ttl": "result_ttl_s",
+    "idempotent_for": "idempotent_for_s",
 }
 """Options that may be timedeltas, and the fields that hold their seconds."""
 
@@ -286,6 +296,16 @@ def _encrypt(value: Any, where: str) -> bool:
     return value
 
 
+def _idempotent(value: Any, where: str) -> Any:
+    if type(value) is not bool and not callable(value):
+        raise _wrong(where, "idempotent", value, "True, or a function of the job's arguments")
+    return value
+
+
+def _idempotent_for(value: Any, where: str) -> float:
+    return _duration(value, where, "idempotent_for", 1, 1e9)
+
+
 def _unique_by(value: Any, where: str) -> Any:
     if not callable(value):
         raise _wrong(where, "unique_by", value, "a function of the job's arguments")
@@ -337,4 +357,6 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "unique_by": _unique_by,
     "result_ttl": _result_ttl,
     "encrypt": _encrypt,
+    "idempotent": _idempotent,
+    "idempotent_for": _idempotent_for,
 }

@@ -123,7 +123,7 @@ def test_what_is_wrong_with_keys_is_said_without_them(charge, configured, monkey
 def test_bad_arguments_and_options_are_told_as_ever(charge, job, keyed) -> None:
     with pytest.raises(BadArgument, match="card"):
         charge.enqueue(object())
-    with pytest.raises(BadOption, match="encrypt is 1; expected True or False"):
+    with pytest.raises(BadOption, match=r"encrypt is 1 \(int\); expected True or False"):
         job(encrypt=1)(lambda: None)
 
 
