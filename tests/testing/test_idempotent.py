@@ -103,6 +103,24 @@ def test_after_a_killed_run_others_wait_for_the_end_of_its_lease_and_then_do_it(
     assert did == [1]
 
 
+def test_a_run_makes_two_round_trips_more_and_a_skipped_one_three(job, configured, monkeypatch) -> None:
+    @job(idempotent=True)
+    def charge() -> None: ...
+
+    sent: list[Any] = []
+    command = Link.command
+
+    def counted(link: Link, *words: Any) -> Any:
+        sent.append(words[0])
+        return command(link, *words)
+
+    monkeypatch.setattr(Link, "command", counted)
+    charge.enqueue()
+    charge.enqueue()
+    drain()
+    assert [word for word in sent if word != "SMEMBERS"] == ["SET", "SET", "SET", "GET", "GET"]
+
+
 def test_without_redis_it_is_refused(job) -> None:
     @job(idempotent=True)
     def charge() -> None: ...
