@@ -76,6 +76,10 @@ class Job(Callbacks, Enqueues[P, R_co], Generic[P, R_co]):
         self.aliases = _aliases(aliases, self.name, where)
         self.is_async = inspect.iscoroutinefunction(function)
         self.is_iterable = is_iterable(function, where)
+        if self.is_iterable and self.options.idempotent:
+            raise BadOption(
+                f"{where}: an iterable job goes on from its cursor and has no one effect; drop idempotent"
+            )
         self._callbacks = {}
         self._is_named = own_name is not None
         self._binding = ClassBinding(self, declared)

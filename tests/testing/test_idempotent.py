@@ -135,6 +135,12 @@ def test_it_is_declared_and_not_sent_along(job) -> None:
 
     with pytest.raises(BadOption, match="declare it with @job"):
         charge.using(idempotent_for=3)
+    with pytest.raises(BadOption, match="an iterable job goes on from its cursor"):
+
+        @job(idempotent=True)
+        def walks(*, cursor: int | None = None) -> Any:
+            yield 1
+
     with pytest.raises(BadOption, match="expected True, or a function"):
         job(idempotent="yes")(lambda: None)
 
