@@ -8,13 +8,16 @@ decides when to run.
 from __future__ import annotations
 
 import time
+from contextvars import copy_context
 from dataclasses import dataclass
 from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
+from sidelamb.carry import carrying, set_again
 from sidelamb.current import running
 from sidelamb.effects import FIELDS
 from sidelamb.errors import JobError
+from sidelamb.late import late_import
 from sidelamb.lenient import epoch_s, number, whole
 from sidelamb.tracing import checked
 from sidelamb_handlers.decision import SUCCEEDED, Decision
@@ -99,6 +102,12 @@ class Attempt:
     def traceparent(self) -> str:
         """The trace in which it was enqueued; empty if its payload names none that can be."""
         return checked(self.payload.get("traceparent")) if isinstance(self.payload, dict) else ""
+
+    @property
+    def carried(self) -> dict[str, Any]:
+        """The context that it brings along; empty if its payload has none that can be."""
+        found = self.payload.get("carried") if isinstance(self.payload, dict) else None
+        return found if isinstance(found, dict) else {}
 
     @property
     def executions(self) -> int:
@@ -196,7 +205,10 @@ class Runner:
         a.started_at = self._clock()
         token = running.set(a)
         try:
-            self._perform(a)
+            if carrying:
+                copy_context().run(self._perform_in_context, a)
+            else:
+                self._perform(a)
         except BaseException as error:
             a.error = error
         finally:
@@ -207,6 +219,11 @@ class Runner:
     def decide(self, a: Attempt, error: BaseException) -> Decision:
         """Return what an error means for the job."""
         return self._judge.decide(a, error)
+
+    def _perform_in_context(self, a: Attempt) -> None:
+        """Perform in a context of its own: what a job sets there is not seen by the next one on its thread."""
+        set_again(a.payload)
+        self._perform(a)
 
     def _perform(self, a: Attempt) -> None:
         if not self._middleware:
@@ -224,15 +241,25 @@ class Runner:
         if job.is_iterable:
             return self._iterate(a, job)
         args, kwargs = _arguments(job, payload)
+        if job.options.idempotent:
+            with late_import:
+                from sidelamb_handlers.idempotent import once  # noqa: PLC0415 - only for jobs that ask for it
+
+            value = once(a, args, kwargs, lambda: self._effect(a, job, args, kwargs))
+        else:
+            value = self._effect(a, job, args, kwargs)
+        if value is not None and not FIELDS.isdisjoint(payload):
+            a.result = value
+        return value
+
+    def _effect(self, a: Attempt, job: Job[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        """Call the function and return its result."""
         result = job(*args, **kwargs)
         if result is None:
             return None
         if isinstance(result, GeneratorType | AsyncGeneratorType):
             raise JobError(f"{a.name} returned a generator, which nobody runs; put @job on the generator itself")
-        value = self._run_async(a, result) if hasattr(type(result), "__await__") else result
-        if not FIELDS.isdisjoint(payload):
-            a.result = value
-        return value
+        return self._run_async(a, result) if hasattr(type(result), "__await__") else result
 
     def _iterate(self, a: Attempt, job: Job[..., Any]) -> None:
         """Run one execution of an iterable job. What comes of it is in `a.decision`, None if it is through."""
@@ -255,7 +282,13 @@ class Runner:
 
 def _arguments(job: Job[..., Any], payload: Any) -> tuple[Sequence[Any], dict[str, Any]]:
     """Return what the payload's arguments are for the function."""
-    args, kwargs = payload.get("args", ()), payload.get("kwargs", {})
+    if payload.get("sealed") is None:
+        args, kwargs = payload.get("args", ()), payload.get("kwargs", {})
+    else:
+        with late_import:
+            from sidelamb.seal import opened  # noqa: PLC0415 - only for jobs that encrypt their arguments
+
+        args, kwargs = opened(payload)
     codec = job.template.shape.codec
     return (args, kwargs) if codec is None else codec.decode(args, kwargs)
 

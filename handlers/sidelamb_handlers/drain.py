@@ -204,7 +204,7 @@ def _ran(a: Attempt, decision: Decision) -> Ran:
         outcome=decision.outcome.value,
         failed=decision.failed,
         error=error,
-        args=payload.get("args", ()),
+        args=payload.get("args", ()) if payload.get("sealed") is None else ("[encrypted]",),
         kwargs=payload.get("kwargs", {}),
     )
 

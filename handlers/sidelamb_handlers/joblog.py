@@ -117,6 +117,8 @@ def _named(record: logging.LogRecord) -> bool:
             said.setdefault(name, value)
         if job.traceparent:
             said.setdefault("trace_id", job.traceparent[3:35])
+        for name, value in job.carried.items():
+            said.setdefault(name, value)
     return True
 
 
@@ -142,7 +144,14 @@ def _line(a: Attempt, decision: Decision) -> dict[str, Any]:
         line |= _error(a.error)
     if decision.outcome in {Outcome.RETRY, Outcome.SNOOZED}:
         line["next_at"] = decision.at
+    for name, value in a.carried.items():
+        if name not in _OF_A_RECORD:
+            line.setdefault(name, value)
     return line
+
+
+_OF_A_RECORD = {*vars(logging.makeLogRecord({})), "message", "asctime"}
+"""What no `extra` of a log line may be named."""
 
 
 def _error(error: BaseException) -> dict[str, Any]:
@@ -159,6 +168,8 @@ def _error(error: BaseException) -> dict[str, Any]:
 
 
 def _arguments(payload: Any) -> str:
+    if type(payload) is dict and payload.get("sealed") is not None:
+        return "[encrypted]"
     said = {name: payload[name] for name in ("args", "kwargs") if name in payload} if type(payload) is dict else {}
     return orjson.dumps(said, default=str).decode()[:MESSAGE_MOST]
 

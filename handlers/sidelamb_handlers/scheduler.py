@@ -4,8 +4,9 @@ It makes one pass and returns: promotes all that is due in `retry` and `schedule
 whose time is over. EventBridge wakes it every minute, a poller as soon as something falls due. Two passes at
 once are harmless: each move checks that the entry is still where it was read.
 
-Settings, from the environment: SIDELAMB_REDIS_URL (required), SIDELAMB_NAMESPACE, SIDELAMB_TIMESTAMPS, and
-SIDELAMB_STACK, the stack's name: with it, the minute's pass writes what waits where as metrics for CloudWatch.
+Settings, from the environment: SIDELAMB_REDIS_URL (required), SIDELAMB_NAMESPACE, SIDELAMB_TIMESTAMPS;
+SIDELAMB_NOTIFY, modules with hooks of `on_old_queue`, which the minute's pass calls; and SIDELAMB_STACK, the
+stack's name: with it, the minute's pass writes what waits where as metrics for CloudWatch.
 """
 
 from __future__ import annotations
@@ -150,6 +151,22 @@ class _Metrics:
         return self._client
 
 
+def _tell_of_old_queues(environ: Mapping[str, str]) -> None:
+    """Have the app's hooks know of queues that are too old, if SIDELAMB_NOTIFY names modules that have some."""
+    modules = environ.get("SIDELAMB_NOTIFY", "")
+    if not modules:
+        return
+    from sidelamb.client import Client  # noqa: PLC0415 - only for those who want to be told
+    from sidelamb.registry import registry  # noqa: PLC0415 - the same
+    from sidelamb_handlers.oldqueues import tell_of_old_queues  # noqa: PLC0415 - the same
+
+    registry.load(modules.replace(",", " ").split())
+    try:
+        tell_of_old_queues(Client(environ["SIDELAMB_REDIS_URL"], namespace=environ.get("SIDELAMB_NAMESPACE", "")))
+    except RedisError as error:
+        _log.warning("whether a queue is too old could not be looked at: %s", error)
+
+
 def handler(event: Any, context: Context) -> dict[str, Any]:
     """Lambda's entry point; the event only says who woke it.
 
@@ -173,6 +190,8 @@ def handler(event: Any, context: Context) -> dict[str, Any]:
     if any(done.values()):
         _log.info("pass", extra={**done, "woken_by": woken_by})
     _metrics.write(made, look=woken_by != POLLER)
+    if woken_by != POLLER:
+        _tell_of_old_queues(os.environ)
     return {"sidelamb": 1, "lease": "", "status": "settled", "ran": 0, "ms": 0, **done}
 
 

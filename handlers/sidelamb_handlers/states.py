@@ -36,8 +36,8 @@ class States:
     """
 
     def __init__(self, link: Link, keys: Keys) -> None:
-        self._link = link
-        self._keys = keys
+        self.link = self._link = link
+        self.keys = self._keys = keys
         self._store = StateStore(keys)
 
     def read(self, jid: str) -> State:

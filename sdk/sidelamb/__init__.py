@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sidelamb.cancel import acancel, cancel
+from sidelamb.carry import carry
 from sidelamb.control import Discard, JobTimeout, Kill, Retry, Snooze
 from sidelamb.current import CurrentJob, current_job
 from sidelamb.delay import delay
@@ -89,6 +90,7 @@ __all__ = [
     "after_invocation",
     "before_invocation",
     "cancel",
+    "carry",
     "configure",
     "current_job",
     "default_client",

@@ -60,6 +60,10 @@ class CurrentJob(Protocol):
         """The trace in which it was enqueued, as W3C's `traceparent` says it; empty if it was in none."""
 
     @property
+    def carried(self) -> dict[str, Any]:
+        """The context variables that came with it, by name (see `carry`)."""
+
+    @property
     def request_id(self) -> str:
         """The request id of the invocation that runs it: its log is there."""
 

@@ -76,6 +76,10 @@ class Job(Callbacks, Enqueues[P, R_co], Generic[P, R_co]):
         self.aliases = _aliases(aliases, self.name, where)
         self.is_async = inspect.iscoroutinefunction(function)
         self.is_iterable = is_iterable(function, where)
+        if self.is_iterable and self.options.idempotent:
+            raise BadOption(
+                f"{where}: an iterable job goes on from its cursor and has no one effect; drop idempotent"
+            )
         self._callbacks = {}
         self._is_named = own_name is not None
         self._binding = ClassBinding(self, declared)
@@ -202,7 +206,9 @@ def job(function: Any = None, /, **options: Any) -> Any:
             (seconds in which another with the same arguments is not stored), `unique_until` ("success" or
             "start"), `unique_by` (a function of the arguments: what makes two calls the same), `result_ttl`
             (seconds after its end in which its status and its result are kept), `limit` (see
-            `sidelamb.limits`).
+            `sidelamb.limits`), `encrypt` (seal the arguments),
+            `idempotent` (its effect happens once: True, or a function of the arguments), `idempotent_for` (seconds
+            in which that is known; a day).
 
     Raises:
         UnknownOption, BadOption: an option that is none, or a value that cannot be.

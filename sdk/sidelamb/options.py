@@ -71,6 +71,7 @@ class CallOptions(TypedDict, total=False):
     unique_for: float | dt.timedelta
     unique_until: UniqueUntil
     result_ttl: float | dt.timedelta
+    encrypt: bool
 
 
 class _DeclaredOnly(TypedDict, total=False):
@@ -79,6 +80,8 @@ class _DeclaredOnly(TypedDict, total=False):
     backoff: Backoff
     unique_by: Callable[..., Any]
     limit: Limit
+    idempotent: bool | Callable[..., Any]
+    idempotent_for: float | dt.timedelta
 
 
 class DeclareOptions(_DeclaredOnly, total=False):
@@ -96,6 +99,7 @@ class DeclareOptions(_DeclaredOnly, total=False):
     unique_for: float | dt.timedelta
     unique_until: UniqueUntil
     result_ttl: float | dt.timedelta
+    encrypt: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +133,12 @@ class JobOptions:
     """How many at once, or in a time, over all processes."""
     result_ttl_s: float | None = None
     """Seconds after its end in which status and result are kept; None to keep none."""
+    idempotent: bool | Callable[..., Any] = False
+    """Whether its effect is to happen once; a function: of the arguments, what makes an effect the same."""
+    idempotent_for_s: float = 86_400.0
+    """Seconds in which the effect is known to have happened."""
+    encrypt: bool = False
+    """Whether the arguments are sealed until the worker calls the function."""
     backoff: Backoff | None = None
     exhausted_hook: ExhaustedHook | None = None
 
@@ -148,7 +158,7 @@ class JobOptions:
     def for_call(self, where: str, options: Mapping[str, Any]) -> JobOptions:
         """Return these options with some set for one call; raises as `with_`, and for functions, too."""
         for name, value in options.items():
-            if callable(value) or name in {"backoff", "unique_by", "limit"}:
+            if callable(value) or name in _DECLARED:
                 raise BadOption(f"{where}: {name} is code, which cannot travel; declare it with @job")
         return self.with_(where, options, others=("client", "on_commit", "outbox"))
 
@@ -168,12 +178,16 @@ def _checked(where: str, options: Mapping[str, Any], others: Sequence[str]) -> d
     return fields
 
 
+_DECLARED = {"limit", "backoff", "unique_by", "idempotent", "idempotent_for"}
+"""Options that the worker reads from its own code."""
+
 _SECONDS = {
     "timeout": "timeout_s",
     "retry_for": "retry_for_s",
     "expires_in": "expires_in_s",
     "unique_for": "unique_for_s",
     "result_ttl": "result_ttl_s",
+    "idempotent_for": "idempotent_for_s",
 }
 """Options that may be timedeltas, and the fields that hold their seconds."""
 
@@ -189,6 +203,10 @@ def marks_of(options: JobOptions) -> list[Mark]:
         from sidelamb.limits import marker as limit_marker  # noqa: PLC0415 - the same
 
         marks.append(limit_marker(options.limit))
+    if options.encrypt:
+        from sidelamb.seal import seal  # noqa: PLC0415 - the same
+
+        marks.append(seal)  # the last one: the others see the arguments
     return marks
 
 
@@ -288,6 +306,22 @@ def _unique_until(value: Any, where: str) -> str:
     return value
 
 
+def _encrypt(value: Any, where: str) -> bool:
+    if type(value) is not bool:
+        raise _wrong(where, "encrypt", value, "True or False")
+    return value
+
+
+def _idempotent(value: Any, where: str) -> Any:
+    if type(value) is not bool and not callable(value):
+        raise _wrong(where, "idempotent", value, "True, or a function of the job's arguments")
+    return value
+
+
+def _idempotent_for(value: Any, where: str) -> float:
+    return _duration(value, where, "idempotent_for", 1, 1e9)
+
+
 def _unique_by(value: Any, where: str) -> Any:
     if not callable(value):
         raise _wrong(where, "unique_by", value, "a function of the job's arguments")
@@ -339,4 +373,7 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "unique_by": _unique_by,
     "result_ttl": _result_ttl,
     "limit": _limit,
+    "encrypt": _encrypt,
+    "idempotent": _idempotent,
+    "idempotent_for": _idempotent_for,
 }

@@ -9,6 +9,7 @@ import math
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from sidelamb.carry import carried, carrying
 from sidelamb.effects import FIELDS, beginnings
 from sidelamb.errors import BadOption, JobError, PayloadTooLarge
 from sidelamb.handle import bare
@@ -91,9 +92,7 @@ class Packer:
         known = self._queues()
         if known is not None:
             check_queue(template.head["queue"], known, template.name)
-        trace = traceparent()
-        more = {"traceparent": trace} if trace else {}
-        return template.frame(now, more | {"enqueued_at": self._stamp(now)}, ms=self.ms)
+        return template.frame(now, _around() | {"enqueued_at": self._stamp(now)}, ms=self.ms)
 
     def pack(self, payload: Payload, now: float, at: float | None = None) -> Packed | None:
         """Return a payload of our own making ready to be stored, or None if middleware stopped it.
@@ -142,9 +141,8 @@ class Packer:
 
     def _finish(self, payload: Payload, now: float, at: float | None) -> Packed:
         name, queue, kwargs = payload["class"], payload["queue"], payload.get("kwargs")
-        trace = traceparent()
-        if trace:
-            payload.setdefault("traceparent", trace)
+        for field, value in _around().items():
+            payload.setdefault(field, value)
         if not _are_plain(payload):
             payload = {**payload, "args": bare(payload["args"])}
             if kwargs is not None:
@@ -166,6 +164,16 @@ class Packer:
             raise _too_large(name, len(raw), self.max_payload)
         effects = () if FIELDS.isdisjoint(payload) else beginnings(payload, now, at)
         return Packed(payload["jid"], name, queue, at, raw, effects)
+
+
+def _around() -> Payload:
+    """Return the fields for what is around an enqueue: its trace, and what is to be carried."""
+    trace = traceparent()
+    around: Payload = {"traceparent": trace} if trace else {}
+    context = carried() if carrying else None
+    if context:
+        around["carried"] = context
+    return around
 
 
 def _are_plain(payload: Payload) -> bool:

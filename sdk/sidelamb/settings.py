@@ -7,7 +7,7 @@ the first job is enqueued; what `configure` was given goes before them.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from sidelamb.errors import ConfigError
@@ -19,7 +19,7 @@ from sidelamb.registry import registry
 from sidelamb.wording import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sidelamb.client import Client
     from sidelamb.middleware import Middleware
@@ -58,6 +58,7 @@ class Settings:
     queues: frozenset[str] | None = None
     max_payload: int | None = None
     timestamps: Timestamps | None = None
+    keys: Mapping[str, bytes] | None = field(default=None, repr=False)
 
 
 class _State:
@@ -76,6 +77,7 @@ def configure(
     queues: Iterable[str] | None = None,
     max_payload: int | None = None,
     timestamps: Timestamps | None = None,
+    keys: Mapping[str, bytes] | None = None,
 ) -> None:
     """Set how this process enqueues. What is left out stays as it is.
 
@@ -91,6 +93,8 @@ def configure(
         timestamps: how created_at, enqueued_at, failed_at and retried_at are written: "float", seconds, or "ms",
             whole milliseconds, for a Redis that only Sidekiq 8 reads besides. Default SIDELAMB_TIMESTAMPS, or
             "float". Both are read always.
+        keys: 32 bytes by key id, for jobs that encrypt their arguments: the first one encrypts, all decrypt.
+            Default SIDELAMB_KEYS, `id:base64,id:base64`.
 
     Raises:
         ConfigError: a value cannot be.
@@ -119,6 +123,11 @@ def configure(
         settings = replace(settings, max_payload=checked_max_payload(max_payload, "max_payload"))
     if timestamps is not None:
         settings = replace(settings, timestamps=checked_timestamps(timestamps, "timestamps"))
+    if keys is not None:
+        with late_import:
+            from sidelamb.seal import checked_keys  # noqa: PLC0415 - only who encrypts needs it
+
+        settings = replace(settings, keys=checked_keys(keys, "configure(keys=…)"))
     _State.settings, _State.client = settings, None
 
 
@@ -222,6 +231,12 @@ def checked_timestamps(value: Any, where: str) -> Timestamps:
         raise ConfigError(f"{where} is {shown(value)}; expected 'float' (seconds) or 'ms' (whole milliseconds)")
     checked: Timestamps = "ms" if value == "ms" else "float"
     return checked
+
+
+def keys() -> Mapping[str, bytes] | str:
+    """Return the keys that `configure` was given, or the text of SIDELAMB_KEYS."""
+    set_here = _State.settings.keys
+    return _first_set("SIDELAMB_KEYS") if set_here is None else set_here
 
 
 def stamp(now: float) -> float:

@@ -4,6 +4,7 @@ unused ignore, which both report."""
 from __future__ import annotations
 
 import datetime as dt
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, assert_type
 
 from sidelamb import (
@@ -16,11 +17,15 @@ from sidelamb import (
     Progress,
     Status,
     cancel,
+    carry,
     configure,
     delay,
     job,
+    on_death,
 )
+from sidelamb.notify import on_old_queue, sns, webhook
 from sidelamb.outbox import Relay
+from sidelamb.testing import Drained, Recorded, drain, fake
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -296,3 +301,32 @@ def in_a_transaction(
     Relay(engine).drain()
     Relay(True).run_once()
     Relay(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+testing_tenant: ContextVar[str] = ContextVar("tenant")
+
+
+def same_order(order: int, card: str) -> int:
+    return order
+
+
+@job(encrypt=True, idempotent=same_order, idempotent_for=60)
+def pay(order: int, card: str) -> None: ...
+
+
+def features() -> None:
+    carry(testing_tenant)
+    carry("tenant")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    configure(keys={"k1": b"0" * 32})
+    pay.using(encrypt=True).enqueue(1, "4")
+    pay.using(idempotent=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    on_old_queue(300)(webhook("https://example.org", secret="s"))
+    on_death(sns("arn:aws:sns:eu-west-1:1:t"))
+
+
+def in_tests() -> None:
+    with fake() as jobs:
+        pay.enqueue(1, "4")
+    assert_type(jobs.assert_enqueued(pay, 1, queue="default"), Recorded)
+    assert_type(drain(until=60.0), Drained)
+    assert_type(drain().failed, int)

@@ -61,9 +61,11 @@ class JobRecord:
 
     @property
     def args(self) -> list[Any]:
-        """Positional arguments; of malformed bytes, the bytes as text."""
+        """Positional arguments; of malformed bytes, the bytes as text; encrypted ones are not shown."""
         if self.malformed:
             return [self.raw.decode(errors="replace")]
+        if self.payload.get("sealed") is not None:
+            return ["[encrypted]"]
         args = self.payload.get("args")
         return args if isinstance(args, list) else []
 
