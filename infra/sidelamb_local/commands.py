@@ -253,8 +253,8 @@ def cost(  # noqa: PLR0917 - typer passes them by name
     sidelamb cost --jobs 5000000 --duration 0.2 --io 0.9 --packing 50 --threads 10
     """
     from sidelamb_handlers.cost import LONGEST_S, Workload, invocation_s  # noqa: PLC0415
-    from sidelamb_local.cost_command import report  # noqa: PLC0415
     from sidelamb_handlers.prices import PRICES  # noqa: PLC0415
+    from sidelamb_local.cost_command import report  # noqa: PLC0415
 
     work = Workload(jobs, duration, memory, io, packing, threads, in_flight, nat)
     took = invocation_s(packing, threads, work)
@@ -342,8 +342,8 @@ def web(
 ) -> None:
     """Show the web page: what waits, runs, failed and died, and what to do about it.
 
-    Open to who is on this machine. On another address it asks for a name and a password, and does not start without
-    SIDELAMB_WEB_CREDENTIAL=name:password.
+    Open to who is on this machine. On another address it asks for a name and a password, and does not start
+    without SIDELAMB_WEB_CREDENTIAL=name:password.
 
         sidelamb web
         sidelamb web --redis rediss://cache:6379 --read-only

@@ -1,7 +1,7 @@
 """`sidelamb web`: the web page alone, on uvicorn.
 
 On loopback it is open to whoever is on this machine. On any other address it does not start without a credential:
-`SIDELAMB_WEB_CREDENTIAL=name:password`, which is not an option of the command, so that no list of processes shows it.
+`SIDELAMB_WEB_CREDENTIAL=name:password`, which is no option of the command, so that no list of processes shows it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import uvicorn
+
     from sidelamb import Client
 
 __all__ = ["CREDENTIAL", "PORT", "Background", "is_loopback", "run_web", "server_for", "use_profile"]
@@ -41,9 +42,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def run_web(
-    client: Client, *, host: str, port: int | None, read_only: bool, say: Callable[[str], None]
-) -> None:
+def run_web(client: Client, *, host: str, port: int | None, read_only: bool, say: Callable[[str], None]) -> None:
     """Serve until Ctrl-C.
 
     Args:
@@ -69,6 +68,7 @@ def server_for(
 ) -> tuple[uvicorn.Server, socket.socket]:
     """Return a server for the page, and the socket it is to listen on. Args and raises as `run_web`."""
     import uvicorn  # noqa: PLC0415 - an extra brings it
+
     from sidelamb_handlers.web import anyone, by_password, web  # noqa: PLC0415 - the same
 
     credential = os.environ.get(CREDENTIAL, "")

@@ -75,7 +75,9 @@ def browser(chrome: Chrome, site: str) -> Iterator[Chrome]:
     chrome.get_log("browser")  # type: ignore[no-untyped-call]
     yield chrome
     said = [line["message"] for line in chrome.get_log("browser") if line["level"] == "SEVERE"]  # type: ignore[no-untyped-call]
-    assert not [line for line in said if "favicon" not in line and " 404 " not in line and " 400 " not in line], said
+    assert not [line for line in said if "favicon" not in line and " 404 " not in line and " 400 " not in line], (
+        said
+    )
 
 
 def size(browser: Any, width: int) -> None:

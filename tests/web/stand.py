@@ -28,19 +28,46 @@ ERRORS = (
 )
 SCRIPT = "<script>document.title='owned'</script>"
 HOSTILE: tuple[bytes, ...] = (
-    json.dumps({"class": SCRIPT, "args": [SCRIPT], "jid": SCRIPT, "queue": SCRIPT, "error_class": SCRIPT,
-                "error_message": SCRIPT, "tags": [SCRIPT]}).encode(),
-    json.dumps({"class": "\u202eevil\u202d مرحبا", "args": ["\u2066שלום\u2069", "\u202etxt.exe"], "jid": "rtl"}).encode(),
+    json.dumps(
+        {
+            "class": SCRIPT,
+            "args": [SCRIPT],
+            "jid": SCRIPT,
+            "queue": SCRIPT,
+            "error_class": SCRIPT,
+            "error_message": SCRIPT,
+            "tags": [SCRIPT],
+        }
+    ).encode(),
+    json.dumps(
+        {
+            "class": "\u202eevil\u202d \u0645\u0631\u062d",
+            "args": ["\u2066\u05e9\u05dc\u2069", "\u202etxt.exe"],
+            "jid": "rtl",
+        }
+    ).encode(),
     json.dumps({"class": "big", "args": ["x" * 1_000_000], "jid": "big", "queue": "default"}).encode(),
     b"{not json",
     b"\xff\xfe\x00\x80 no text",
     b'["a", "list"]',
     b'{"class":"half \\ud800","args":["\\udfff"],"jid":"half","error_message":"\\ud83d"}',
-    json.dumps({"class": None, "args": {"a": 1}, "jid": 12, "queue": ["q"], "tags": {"x": 1}, "retry_count": "many",
-                "created_at": "yesterday", "failed_at": 1e300, "error_backtrace": "eJw=", "enqueued_at": [1]}).encode(),
+    json.dumps(
+        {
+            "class": None,
+            "args": {"a": 1},
+            "jid": 12,
+            "queue": ["q"],
+            "tags": {"x": 1},
+            "retry_count": "many",
+            "created_at": "yesterday",
+            "failed_at": 1e300,
+            "error_backtrace": "eJw=",
+            "enqueued_at": [1],
+        }
+    ).encode(),
     json.dumps({"class": "deep", "jid": "deep", "args": json.loads("[" * 400 + "]" * 400)}).encode(),
     json.dumps({"class": "n\0ul\r\n\x1b[31m", "args": ["\0"], "jid": "n\0ul", "queue": "a b/../c?d#e%"}).encode(),
-)  # fmt: skip
+)
 """Ten that a page must survive."""
 
 
@@ -64,11 +91,21 @@ def job(n: int, now: float, **fields: Any) -> dict[str, Any]:
 def failed(n: int, now: float, retries: int = 3) -> dict[str, Any]:
     """One that failed."""
     cls, message = ERRORS[n % len(ERRORS)]
-    trace = ["Traceback (most recent call last):", '  File "/var/task/shop/pay.py", line 42, in charge', f"{cls}: {message}"]
+    trace = [
+        "Traceback (most recent call last):",
+        '  File "/var/task/shop/pay.py", line 42, in charge',
+        f"{cls}: {message}",
+    ]
     return job(
-        n, now, error_class=cls, error_message=message, retry_count=retries, failed_at=now - 300 - n,
-        retried_at=now - 60 - n, error_backtrace=trace,
-    )  # fmt: skip
+        n,
+        now,
+        error_class=cls,
+        error_message=message,
+        retry_count=retries,
+        failed_at=now - 300 - n,
+        retried_at=now - 60 - n,
+        error_backtrace=trace,
+    )
 
 
 def fill(db: redis.Redis, many: int = 120, *, hostile: bool = True) -> None:
@@ -92,7 +129,9 @@ def fill(db: redis.Redis, many: int = 120, *, hostile: bool = True) -> None:
         pipe.sadd("queues", SCRIPT, "a b/../c?d#e%", b"\xff\xfe")
         pipe.zadd("retry", {b'{"class":"forever","args":[],"jid":"inf"}': float("inf")})
         pipe.zadd("dead", {b'{"class":"never","args":[],"jid":"-inf"}': float("-inf")})
-        pipe.zadd("retry", {text({"class": "secret.job", "args": ["s3cr3t"], "jid": "sec", "encrypt": True}): now + 5})
+        pipe.zadd(
+            "retry", {text({"class": "secret.job", "args": ["s3cr3t"], "jid": "sec", "encrypt": True}): now + 5}
+        )
     pipe.incrby("stat:processed", 48_211)
     pipe.incrby("stat:failed", 377)
     for day in range(60):
@@ -109,27 +148,52 @@ def fill(db: redis.Redis, many: int = 120, *, hostile: bool = True) -> None:
 def _processes(pipe: Any, now: float, *, hostile: bool) -> None:
     names = ["ip-10-0-1-17:1:9f2c4a", "ip-10-0-2-40:1:07b1de"] + ([SCRIPT] if hostile else [])
     for n, name in enumerate(names):
-        info = {"hostname": name.partition(":")[0], "pid": 1, "tag": "sidelamb", "concurrency": 10, "queues": list(QUEUES),
-                "started_at": now - 86_000 * (n + 1), "version": "0.1.0", "identity": name}  # fmt: skip
+        info = {
+            "hostname": name.partition(":")[0],
+            "pid": 1,
+            "tag": "sidelamb",
+            "concurrency": 10,
+            "queues": list(QUEUES),
+            "started_at": now - 86_000 * (n + 1),
+            "version": "0.1.0",
+            "identity": name,
+        }
         pipe.sadd("processes", name)
-        fields = {"info": json.dumps(info), "busy": 2, "beat": now - 3, "quiet": "false", "rss": 71_000, "rtt_us": 412}
+        fields = {
+            "info": json.dumps(info),
+            "busy": 2,
+            "beat": now - 3,
+            "quiet": "false",
+            "rss": 71_000,
+            "rtt_us": 412,
+        }
         pipe.hset(name, mapping={**fields, "concurrency": 10})
         for k in range(2):
             lease = f"default:{name[:4]}{n}{k}"
-            running = {"queue": "default", "payload": json.dumps({**job(9_000 + n * 10 + k, now), "packed": k + 1}),
-                       "run_at": now - 4 - k}  # fmt: skip
+            running = {
+                "queue": "default",
+                "payload": json.dumps({**job(9_000 + n * 10 + k, now), "packed": k + 1}),
+                "run_at": now - 4 - k,
+            }
             if hostile and n == 2:
                 running["payload"] = HOSTILE[0].decode()
             pipe.hset(f"{name}:work", lease, json.dumps(running))
             claim = f"4a4d7d2e-{n}{k}c1-4a51-9c1e-0b9f2f0d1c00/1 {now - 4} x"
-            lease_fields = {"capsule": "default", "poller": name, "claim": claim, "0:default": json.dumps(job(9_000 + n, now))}
+            lease_fields = {
+                "capsule": "default",
+                "poller": name,
+                "claim": claim,
+                "0:default": json.dumps(job(9_000 + n, now)),
+            }
             pipe.hset(f"sidelamb:lease:{lease}", mapping=lease_fields)
             pipe.zadd("sidelamb:leases", {lease: now + 60 + k})
 
 
 def _marks(pipe: Any, now: float) -> None:
     at = time.gmtime(now - 1_500)
-    pipe.hset(time.strftime("%Y%m%d-marks", at), time.strftime("%Y-%m-%dT%H:%M:00+00:00", at), "4f2ad1c Charge once")
+    pipe.hset(
+        time.strftime("%Y%m%d-marks", at), time.strftime("%Y-%m-%dT%H:%M:00+00:00", at), "4f2ad1c Charge once"
+    )
 
 
 def _metrics(db: redis.Redis, now: float, *, hostile: bool) -> None:
@@ -140,9 +204,13 @@ def _metrics(db: redis.Redis, now: float, *, hostile: bool) -> None:
         tally, rng = Tally(), random.Random(back)
         for name in (*CLASSES, *([SCRIPT] if hostile else [])):
             for _ in range(rng.randrange(2, 14) + int(6 * (1 + (back % 20) / 10))):
-                tally.add(name, rng.lognormvariate(5.2, 0.9), failed=rng.random() < (0.35 if 20 < back < 26 else 0.03))
+                tally.add(
+                    name, rng.lognormvariate(5.2, 0.9), failed=rng.random() < (0.35 if 20 < back < 26 else 0.03)
+                )
         at = now - 60 * back
-        histograms = {histogram_keys(name, at)[0]: (HISTOGRAM_TTL_S, counts) for name, counts in tally.histograms()}
+        histograms = {
+            histogram_keys(name, at)[0]: (HISTOGRAM_TTL_S, counts) for name, counts in tally.histograms()
+        }
         link.run(Store().metrics(tally.amounts(), hash_keys(at), histograms))
     link.close()
 

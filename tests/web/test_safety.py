@@ -7,6 +7,7 @@ import json
 import logging
 import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import httpx
 import pytest
@@ -22,22 +23,34 @@ from sidelamb_local.web_command import server_for
 from tests.web.stand import HOSTILE, SCRIPT, entries, fill
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import redis
 
     from sidelamb_local.redis_server import RedisServer
 
 SHOWN = (
-    "/", "/queues", "/queue?name=default", "/busy", "/retries", "/scheduled", "/dead", "/retries?by=class",
-    "/dead?by=error", "/retries?q=x", "/dead?q=*", "/metrics", "/metric?name=big", "/about",
-)  # fmt: skip
+    "/",
+    "/queues",
+    "/queue?name=default",
+    "/busy",
+    "/retries",
+    "/scheduled",
+    "/dead",
+    "/retries?by=class",
+    "/dead?by=error",
+    "/retries?q=x",
+    "/dead?q=*",
+    "/metrics",
+    "/metric?name=big",
+    "/about",
+)
 PASSWORD = "anna:correct horse battery"
 
 
 def caller(server: RedisServer, **options: Any) -> httpx.AsyncClient:
     app = web(Client(server.url), **{"auth": anyone, **options})
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app=app, raise_app_exceptions=True), base_url="http://localhost")
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=app, raise_app_exceptions=True), base_url="http://localhost"
+    )
 
 
 async def token(http: httpx.AsyncClient, **headers: str) -> str:
@@ -47,7 +60,9 @@ async def token(http: httpx.AsyncClient, **headers: str) -> str:
     return found[1]
 
 
-async def act(http: httpx.AsyncClient, path: str, headers: dict[str, str] | None = None, **fields: Any) -> httpx.Response:
+async def act(
+    http: httpx.AsyncClient, path: str, headers: dict[str, str] | None = None, **fields: Any
+) -> httpx.Response:
     return await http.post(path, data={"token": await token(http, **(headers or {})), **fields}, headers=headers)
 
 
@@ -83,7 +98,9 @@ def test_alone_on_loopback_it_needs_none_and_takes_the_next_port(
             server_for(Client(web_server.url), host="127.0.0.1", port=first.getsockname()[1])
 
 
-async def test_another_sites_name_that_leads_here_gets_nothing(filled: redis.Redis, web_server: RedisServer) -> None:
+async def test_another_sites_name_that_leads_here_gets_nothing(
+    filled: redis.Redis, web_server: RedisServer
+) -> None:
     async with caller(web_server) as http:
         answer = await http.get("http://evil.example/retries")
         assert answer.status_code == 421
@@ -92,18 +109,26 @@ async def test_another_sites_name_that_leads_here_gets_nothing(filled: redis.Red
 
 async def test_a_password_lets_in_and_nothing_else_does(filled: redis.Redis, web_server: RedisServer) -> None:
     async with caller(web_server, auth=by_password(PASSWORD)) as http:
-        for header in ({}, {"Authorization": "Basic !!"}, {"Authorization": "Basic " + base64.b64encode(b"anna:no").decode()}):
+        for header in (
+            {},
+            {"Authorization": "Basic !!"},
+            {"Authorization": "Basic " + base64.b64encode(b"anna:no").decode()},
+        ):
             for path in ("/", "/retries", "/nowhere"):
                 answer = await http.get(path, headers=header)
                 assert answer.status_code == 401
                 assert answer.headers["www-authenticate"].startswith("Basic")
-            assert (await http.post("/queues", data={"do": "clear", "name": "mail"}, headers=header)).status_code == 401
+            assert (
+                await http.post("/queues", data={"do": "clear", "name": "mail"}, headers=header)
+            ).status_code == 401
         good = {"Authorization": "Basic " + base64.b64encode(PASSWORD.encode()).decode()}
         assert (await http.get("/retries", headers=good)).status_code == 200
     assert filled.llen("queue:mail")
 
 
-async def test_the_host_apps_callable_decides_who_sees_and_who_acts(filled: redis.Redis, web_server: RedisServer) -> None:
+async def test_the_host_apps_callable_decides_who_sees_and_who_acts(
+    filled: redis.Redis, web_server: RedisServer
+) -> None:
     async def auth(request: Any) -> Any:
         who = request.headers.get("who")
         if who is None:
@@ -157,14 +182,20 @@ async def test_a_form_needs_the_browsers_own_token(filled: redis.Redis, web_serv
         cookie = http.cookies.jar
         assert all(c.has_nonstandard_attr("HttpOnly") and c.get_nonstandard_attr("SameSite") for c in cookie)
         for said in ("", "0" * 32, ours[:-1], "é" * 32):
-            assert (await http.post("/queues", data={"token": said, "do": "pause", "name": "mail"})).status_code == 403
+            assert (
+                await http.post("/queues", data={"token": said, "do": "pause", "name": "mail"})
+            ).status_code == 403
     async with caller(web_server) as stranger:
-        assert (await stranger.post("/queues", data={"token": ours, "do": "pause", "name": "mail"})).status_code == 403
+        assert (
+            await stranger.post("/queues", data={"token": ours, "do": "pause", "name": "mail"})
+        ).status_code == 403
     assert not filled.sismember("paused", "mail")
 
 
 @pytest.mark.parametrize("path", [*SHOWN, "/nowhere", "/job", "/static/app.css", "/static/../app.py", "/theme"])
-async def test_every_answer_is_fenced_in_and_nothing_is_inline(filled: redis.Redis, web_server: RedisServer, path: str) -> None:
+async def test_every_answer_is_fenced_in_and_nothing_is_inline(
+    filled: redis.Redis, web_server: RedisServer, path: str
+) -> None:
     async with caller(web_server) as http:
         answer = await http.get(path)
         for name, value in FENCE.items():
@@ -203,34 +234,84 @@ async def test_every_page_survives_all_ten(filled: redis.Redis, web_server: Redi
                 assert SCRIPT not in answer.text
 
 
-NAMES = ("q", "class", "error", "page", "cursor", "looked", "by", "state", "name", "in", "key", "hours", "days", "did", "n",
-         "of", "do", "identity", "args", "kwargs", "queue", "rank", "began", "moved", "total", "theme", "back")  # fmt: skip
-HOSTILE_TEXTS = ("-1", "9" * 30, "1e309", "nan", "../..", "%00", "\x00", "\ud800", SCRIPT, "*" * 50, "x" * 5_000, "eJwDAAAAAAE=",
-                 "inf~0", "nan~0", "1.0~", "//evil.example", "\r\nset-cookie: a=b", "[" * 3_000, '{"a":1}', "[1]")  # fmt: skip
+NAMES = (
+    "q",
+    "class",
+    "error",
+    "page",
+    "cursor",
+    "looked",
+    "by",
+    "state",
+    "name",
+    "in",
+    "key",
+    "hours",
+    "days",
+    "did",
+    "n",
+    "of",
+    "do",
+    "identity",
+    "args",
+    "kwargs",
+    "queue",
+    "rank",
+    "began",
+    "moved",
+    "total",
+    "theme",
+    "back",
+)
+HOSTILE_TEXTS = (
+    "-1",
+    "9" * 30,
+    "1e309",
+    "nan",
+    "../..",
+    "%00",
+    "\x00",
+    "\ud800",
+    SCRIPT,
+    "*" * 50,
+    "x" * 5_000,
+    "eJwDAAAAAAE=",
+    "inf~0",
+    "nan~0",
+    "1.0~",
+    "//evil.example",
+    "\r\nset-cookie: a=b",
+    "[" * 3_000,
+    '{"a":1}',
+    "[1]",
+)
 VALUES = st.one_of(st.sampled_from(HOSTILE_TEXTS), st.text(max_size=40), st.integers().map(str))
 
 
 @pytest.fixture(scope="module")
-def fuzzed(web_server: RedisServer) -> Iterator[RedisServer]:
+def fuzzed(web_server: RedisServer) -> Any:
     import redis
 
     with redis.Redis.from_url(web_server.url) as client:
         client.flushall()
         fill(client, 3)
-    yield web_server
+    return web(Client(web_server.url), auth=anyone)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
-    path=st.sampled_from([path.partition("?")[0] for path in SHOWN] + ["/job", "/retries/all", "/dead/all", "/theme", "/x"]),
+    path=st.sampled_from(
+        [path.partition("?")[0] for path in SHOWN] + ["/job", "/retries/all", "/dead/all", "/theme", "/x"]
+    ),
     fields=st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=6),
     posted=st.booleans(),
 )
-async def test_whatever_is_asked_nothing_breaks(fuzzed: RedisServer, path: str, fields: dict[str, str], posted: bool) -> None:
+async def test_whatever_is_asked_nothing_breaks(
+    fuzzed: Any, path: str, fields: dict[str, str], posted: bool
+) -> None:
     sent = {name: value.encode(errors="surrogatepass") for name, value in fields.items()}
-    async with caller(fuzzed) as http:
-        from urllib.parse import urlencode
-
+    transport = httpx.ASGITransport(app=fuzzed, raise_app_exceptions=True)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
         if posted:
             body = urlencode({**sent, "token": (await token(http)).encode()})
             form = {"content-type": "application/x-www-form-urlencoded"}
@@ -252,7 +333,8 @@ async def test_a_form_beyond_all_bounds_is_refused(filled: redis.Redis, web_serv
 
 async def test_without_redis_pages_say_so(web_server: RedisServer) -> None:
     async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app=web(Client("redis://127.0.0.1:1/0"), auth=anyone)), base_url="http://localhost"
+        transport=httpx.ASGITransport(app=web(Client("redis://127.0.0.1:1/0"), auth=anyone)),
+        base_url="http://localhost",
     ) as http:
         answer = await http.get("/")
         assert answer.status_code == 503

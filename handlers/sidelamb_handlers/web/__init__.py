@@ -2,8 +2,8 @@
 
     app.mount("/jobs", web(auth=who))
 
-An ASGI app on Starlette and Jinja2 (the extra `web`). It reads and acts through `sidelamb.api` alone, keeps nothing
-of its own, and is imported by nothing else here.
+An ASGI app on Starlette and Jinja2 (the extra `web`). It reads and acts through `sidelamb.api` alone, keeps
+nothing of its own, and is imported by nothing else here.
 """
 
 from __future__ import annotations

@@ -13,8 +13,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sidelamb.errors import ConfigError
 from starlette.responses import PlainTextResponse, Response
+
+from sidelamb.errors import ConfigError
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -65,7 +66,7 @@ def by_password(credential: str) -> Auth:
     name, colon, password = credential.partition(":")
     if not colon or not name or len(password) < LEAST_PASSWORD:
         raise ConfigError(
-            f"the web page's credential must be name:password, with {LEAST_PASSWORD} characters of password at least"
+            f"the web page's credential must be name:password, the password {LEAST_PASSWORD} characters at least"
         )
 
     def auth(request: Request) -> Answer:

@@ -11,6 +11,12 @@ import inspect
 import pkgutil
 from typing import TYPE_CHECKING
 
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
 from sidelamb.errors import ConfigError, RedisError, SidelambError
 from sidelamb.settings import default_client
 from sidelamb_handlers.web import audit, forgery, pages
@@ -18,19 +24,15 @@ from sidelamb_handlers.web.access import Visitor
 from sidelamb_handlers.web.form import MOST_BYTES, Form, TooLarge
 from sidelamb_handlers.web.page import Page, Visit
 from sidelamb_handlers.web.render import STATIC, Looks
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from sidelamb import Client
-    from sidelamb_handlers.web.access import Auth
     from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from sidelamb import Client
+    from sidelamb_handlers.web.access import Auth
 
 __all__ = ["web"]
 

@@ -7,8 +7,9 @@ import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sidelamb_handlers.web.page import Done
     from starlette.requests import Request
+
+    from sidelamb_handlers.web.page import Done
 
 __all__ = ["LOGGER", "record"]
 

@@ -1,7 +1,7 @@
 """Finding again what a list has shown, and going through large sets a bounded step at a time.
 
-An entry is named by its score and a digest of its bytes: jobs without an id, or with one that another has too, can be
-looked at and acted on like all others.
+An entry is named by its score and a digest of its bytes: jobs without an id, or with one that another has too, can
+be looked at and acted on like all others.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from sidelamb.api import DeadSet, Place, RetrySet, ScheduledSet
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sidelamb import Client
     from sidelamb.api import Entry, JobRecord, Queue
 
@@ -108,7 +109,7 @@ async def in_queue(queue: Queue, wanted: str, page: int, size: int) -> JobRecord
 async def scan(
     one: AnySet, wanted: Wanted, cursor: int, looked: int, take: Callable[[list[Entry]], bool]
 ) -> tuple[int, int]:
-    """Look through a set until `take` has enough, or the time is over; return the cursor and how many were seen."""
+    """Look through a set until `take` has enough, or the time is over; return cursor and how many were seen."""
     end = time.monotonic() + SCANNED_S
     while True:
         found = await one.asearch(wanted.text, cursor)

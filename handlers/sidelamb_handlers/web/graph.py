@@ -42,9 +42,7 @@ class Graph(NamedTuple):
     """Where a deploy was, and its label."""
 
 
-def columns(
-    values: Sequence[tuple[str, int, int]], marks: Sequence[tuple[float, str]] = ()
-) -> Graph:
+def columns(values: Sequence[tuple[str, int, int]], marks: Sequence[tuple[float, str]] = ()) -> Graph:
     """Return a graph.
 
     Args:
@@ -55,8 +53,8 @@ def columns(
     step = WIDTH / max(1, len(values))
     gap = GAP * step
     out = []
-    for n, (label, total, failed) in enumerate(values):
-        failed = max(0, min(failed, total))
+    for n, (label, total, failures) in enumerate(values):
+        failed = max(0, min(failures, total))
         bad, good = HEIGHT * failed / top, HEIGHT * max(0, total - failed) / top
         x, y = round(n * step + gap / 2, 2), HEIGHT - good
         shape = (round(v, 2) for v in (step - gap, y, good, y - bad, bad))

@@ -11,11 +11,12 @@ from urllib.parse import urlencode
 from starlette.responses import RedirectResponse, Response
 
 if TYPE_CHECKING:
+    from starlette.requests import Request
+
     from sidelamb import Client
     from sidelamb_handlers.web.access import Visitor
     from sidelamb_handlers.web.form import Form
     from sidelamb_handlers.web.render import Looks
-    from starlette.requests import Request
 
 __all__ = ["Done", "Page", "Visit"]
 

@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jinja2
+from starlette.responses import HTMLResponse
+
 from sidelamb.api import Stats
 from sidelamb.errors import RedisError
 from sidelamb_handlers.web import words
-from starlette.responses import HTMLResponse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sidelamb_handlers.web.page import Page, Visit
     from starlette.responses import Response
+
+    from sidelamb_handlers.web.page import Page, Visit
 
 __all__ = ["STATIC", "Looks"]
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     from sidelamb.api import JobRecord
 
 __all__ = ["FILTERS", "ago", "arguments", "brief", "count", "is_hidden", "many", "span"]

@@ -210,9 +210,7 @@ class _Entries(View):
 
     # --- moving many ---------------------------------------------------------------------------------------
 
-    def _sweep(
-        self, verb: Verb, wanted: Callable[[Entry], bool], began: float, rank: int = 0
-    ) -> Steps[Swept]:
+    def _sweep(self, verb: Verb, wanted: Callable[[Entry], bool], began: float, rank: int = 0) -> Steps[Swept]:
         """Do one step of a bulk operation, on about 500 entries, for a caller who keeps where it stands.
 
         Goes from the highest time down, so that what falls due meanwhile shifts nothing.
@@ -229,9 +227,7 @@ class _Entries(View):
         make = self._verbs().get(verb)
         if make is None:
             raise BadArgument(f"{type(self).__name__} cannot {shown(verb)}; it can {', '.join(self._verbs())}")
-        (flat,) = yield self._calls.read(
-            (self._key, "ZRANGE", rank, rank + SWEEP_STEP - 1, "REV", "WITHSCORES")
-        )
+        (flat,) = yield self._calls.read((self._key, "ZRANGE", rank, rank + SWEEP_STEP - 1, "REV", "WITHSCORES"))
         entries, shifts, skipped = _entries(flat), [], 0
         for entry in entries:
             if not wanted(entry) or self._came_after(entry, began):

@@ -11,8 +11,9 @@ from sidelamb_handlers.web.page import Done, Page
 from sidelamb_handlers.web.render import COOKIE, THEMES
 
 if TYPE_CHECKING:
-    from sidelamb_handlers.web.page import Visit
     from starlette.responses import Response
+
+    from sidelamb_handlers.web.page import Visit
 
 YEAR_S = 365 * 86_400
 FACTS = {
@@ -66,7 +67,9 @@ def _warnings(info: dict[str, str]) -> list[str]:
     if int(info.get("evicted_keys", "0") or 0):
         found.append(f"{info['evicted_keys']} keys have been thrown away since this Redis started")
     if info.get("aof_enabled") == "0" and info.get("rdb_last_save_time") and info.get("role") == "master":
-        found.append("There is no append-only file: a Redis that restarts forgets what came after its last snapshot")
+        found.append(
+            "There is no append-only file: a Redis that restarts forgets what came after its last snapshot"
+        )
     return found
 
 

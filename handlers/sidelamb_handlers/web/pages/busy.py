@@ -9,9 +9,10 @@ from sidelamb.api import Leases, Processes, Work
 from sidelamb_handlers.web.page import Done, Page
 
 if TYPE_CHECKING:
+    from starlette.responses import Response
+
     from sidelamb.api import Running
     from sidelamb_handlers.web.page import Visit
-    from starlette.responses import Response
 
 MOST = 200
 
@@ -19,7 +20,8 @@ MOST = 200
 async def show(visit: Visit) -> Response:
     """Show it."""
     processes, after = await Processes(visit.client).apage(visit.said.number("cursor"))
-    work, running = Work(visit.client), []
+    work = Work(visit.client)
+    running: list[Running] = []
     for process in processes:
         if len(running) >= MOST:
             break

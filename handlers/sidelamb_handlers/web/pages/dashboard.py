@@ -8,12 +8,13 @@ from sidelamb.api import Processes, Stats
 from sidelamb_handlers.web.figures import Figures
 from sidelamb_handlers.web.graph import columns
 from sidelamb_handlers.web.health import sentences
-from sidelamb_handlers.web.page import Page
 from sidelamb_handlers.web.pace import pace
+from sidelamb_handlers.web.page import Page
 
 if TYPE_CHECKING:
-    from sidelamb_handlers.web.page import Visit
     from starlette.responses import Response
+
+    from sidelamb_handlers.web.page import Visit
 
 DAYS = (7, 30, 90, 365)
 MOST_QUEUES = 8

@@ -7,6 +7,8 @@ import os
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from starlette.exceptions import HTTPException
+
 from sidelamb.api import Queue
 from sidelamb.errors import BadArgument
 from sidelamb_handlers.web.finding import SETS, in_queue, in_set, the_set
@@ -15,12 +17,12 @@ from sidelamb_handlers.web.page import Done, Page
 from sidelamb_handlers.web.pages.queues import SIZE
 from sidelamb_handlers.web.pages.sets import VERBS
 from sidelamb_handlers.web.words import is_hidden
-from starlette.exceptions import HTTPException
 
 if TYPE_CHECKING:
+    from starlette.responses import Response
+
     from sidelamb.api import JobRecord
     from sidelamb_handlers.web.page import Visit
-    from starlette.responses import Response
 
 SHOWN_BYTES = 64 * 1024
 """Of a payload or of arguments, on its page; the rest is counted."""

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Sequence
 
+    from starlette.responses import Response
+
     from sidelamb_handlers.web.figures import Mark
     from sidelamb_handlers.web.page import Visit
-    from starlette.responses import Response
 
 HOURS = (1, 2, 4, 8, 24, 48, 72)
 MOST = 200

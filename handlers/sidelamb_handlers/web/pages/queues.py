@@ -9,8 +9,9 @@ from sidelamb_handlers.web.finding import digest, in_queue
 from sidelamb_handlers.web.page import Done, Page
 
 if TYPE_CHECKING:
-    from sidelamb_handlers.web.page import Visit
     from starlette.responses import Response
+
+    from sidelamb_handlers.web.page import Visit
 
 SIZE = 50
 MOST = 200

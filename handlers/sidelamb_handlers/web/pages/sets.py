@@ -10,19 +10,24 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 from sidelamb.errors import BadArgument
-from sidelamb_handlers.web.finding import SETS, Wanted, in_set, key_of, scan, the_set
+from sidelamb_handlers.web.finding import Wanted, in_set, key_of, scan, the_set
 from sidelamb_handlers.web.page import Done, Page
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from starlette.responses import Response
+
     from sidelamb.api import Entry
     from sidelamb_handlers.web.finding import AnySet
     from sidelamb_handlers.web.page import Visit
-    from starlette.responses import Response
 
 SIZE = 50
-VERBS = {"retries": ("retry", "kill", "delete"), "scheduled": ("retry", "kill", "delete"), "dead": ("retry", "delete")}
+VERBS = {
+    "retries": ("retry", "kill", "delete"),
+    "scheduled": ("retry", "kill", "delete"),
+    "dead": ("retry", "delete"),
+}
 GROUPS = {"class": "class", "error": "error"}
 MOST_GROUPS = 60
 STATE_BYTES = 100_000
@@ -52,7 +57,7 @@ def _page(name: str, title: str, place: int, badge: str) -> tuple[Page, ...]:
 async def show(visit: Visit, name: str, one: AnySet) -> Response:
     """Show a page of the set, what a search found so far, or its groups."""
     wanted, size = _wanted(visit), await one.asize()
-    common = {"name": name, "size": size, "wanted": wanted, "verbs": VERBS[name]}
+    common: dict[str, Any] = {"name": name, "size": size, "wanted": wanted, "verbs": VERBS[name]}
     if visit.said("by") in GROUPS:
         return await _groups(visit, one, common)
     if wanted:
@@ -141,7 +146,9 @@ async def act(visit: Visit, name: str, one: AnySet) -> Done:
 
 
 async def _one(one: Any, do: str, entry: Entry) -> bool:
-    moved: bool = await {"retry": one.aretry, "delete": one.adelete, "kill": getattr(one, "akill", None)}[do](entry)
+    moved: bool = await {"retry": one.aretry, "delete": one.adelete, "kill": getattr(one, "akill", None)}[do](
+        entry
+    )
     return moved
 
 
@@ -159,7 +166,13 @@ async def act_on_all(visit: Visit, name: str, one: AnySet) -> Done:
         now_moved += swept.moved
         moved, skipped, looked = moved + swept.moved, skipped + swept.skipped, looked + swept.looked
         left, rank = swept.rank is not None, swept.rank or 0
-    fields = {"do": do, "q": wanted.text, "class": wanted.name, "error": wanted.error, "began": repr(began)}
+    fields: dict[str, Any] = {
+        "do": do,
+        "q": wanted.text,
+        "class": wanted.name,
+        "error": wanted.error,
+        "began": repr(began),
+    }
     fields |= {"rank": rank, "looked": looked, "moved": moved, "skipped": skipped, "total": total}
     then = await visit.page("sweep.html", name=name, do=do, left=left, fields=fields, wanted=wanted)
     said = {"all": True, "text": wanted.text, "class": wanted.name, "error": wanted.error, "complete": not left}
@@ -188,4 +201,3 @@ PAGES = (
     *_page("scheduled", "Scheduled", 30, "scheduled"),
     *_page("dead", "Dead", 40, "dead"),
 )
-assert set(SETS) == set(VERBS)  # noqa: S101 - each set has its verbs
