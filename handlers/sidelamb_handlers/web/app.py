@@ -111,11 +111,15 @@ class _Site:
 
     async def refuse(self, request: Request, error: Exception) -> Response:
         """Answer for what is no page, to who may see pages."""
-        status = error.status_code if isinstance(error, HTTPException) else 500
+        status, what = 500, "It went wrong"
+        if isinstance(error, HTTPException):
+            status, what = error.status_code, error.detail
+        if status == 404:  # noqa: PLR2004
+            what = "There is no such page"
         who = await self._who(request)
         if isinstance(who, Response):
             return who
-        return await _trouble(await self._visit(request, who, read=False), status, "There is no such page", "")
+        return await _trouble(await self._visit(request, who, read=False), status, what, "")
 
     async def _who(self, request: Request) -> Visitor | Response:
         found = self._auth(request)
