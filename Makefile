@@ -11,7 +11,7 @@ BIN    := $(VENV)/bin
 BENCHED := build/bench/sidelamb
 PHOTOS ?=
 
-.PHONY: demo test faults bench model lint smoke-aws clean
+.PHONY: demo test faults bench model lint smoke-aws vendor-assets clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/photos/demo.py $(if $(PHOTOS),--photos "$(PHOTOS)")
@@ -34,6 +34,10 @@ model: $(VENV)/.test
 # SMOKE="--parameter RedisUrl=rediss://… --keep": see `python -m infra.smoke_aws --help`
 smoke-aws: $(VENV)/.test
 	$(BIN)/python -m infra.smoke_aws $(if $(REGION),--region "$(REGION)") $(SMOKE)
+
+# the web page's foreign asset, from npm
+vendor-assets:
+	infra/vendor_assets
 
 lint: $(VENV)/.test
 	$(BIN)/python -m tests.run --lint

@@ -10,7 +10,7 @@ from bench.stats import percentile
 
 if TYPE_CHECKING:
     from bench.model.given import Given
-    from sidelamb_local.prices import Prices
+    from sidelamb_handlers.prices import Prices
 
 __all__ = ["Outcome"]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.model.scenarios import LOADS
 from bench.plot import lines
-from sidelamb_local.prices import PRICES
+from sidelamb_handlers.prices import PRICES
 
 if TYPE_CHECKING:
     from bench.model.given import Given
@@ -23,7 +23,8 @@ HEAD = """\
 What a backlog and a steady load come to on real Lambda, simulated: nothing here was measured on AWS. The poller's
 own code decides how much is packed ([pack.py](../handlers/sidelamb_handlers/poller/pack.py)) and how many
 invocations are in flight ([limit.py](../handlers/sidelamb_handlers/poller/limit.py)); the queue, the clock and
-Lambda are simulated. Prices are those of [prices.py](../infra/sidelamb_local/prices.py). This page is written by
+Lambda are simulated. Prices are those of [prices.py](../handlers/sidelamb_handlers/prices.py). This page is
+written by
 
 ```sh
 make model

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from bench.model.environments import Environments
 from bench.model.given import SEED
 from bench.model.outcome import Outcome
+from sidelamb_handlers.cost import OVERHEAD_S
 from sidelamb_handlers.poller.capsule import RESERVE_MOST, RETRY_FIRST_S, RETRY_MOST_S
 from sidelamb_handlers.poller.limit import Limit
 from sidelamb_handlers.poller.pack import Pack
-from sidelamb_local.cost import OVERHEAD_S
 
 if TYPE_CHECKING:
     from bench.model.given import Given, Jobs

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bench.model.given import Given, Jobs, backlog, steady
 from bench.model.poller import through_poller
 from bench.model.sqs import through_sqs
-from sidelamb_local.prices import PRICES
+from sidelamb_handlers.prices import PRICES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bench.model.given import SEED
 from bench.model.outcome import Outcome
-from sidelamb_local.cost import SQS_BATCH
+from sidelamb_handlers.cost import SQS_BATCH
 
 if TYPE_CHECKING:
     from bench.model.given import Given, Jobs

@@ -14,6 +14,9 @@ EXIT_INTERRUPTED = 130
 EXTRAS = {
     "typer": "cli",
     "rich": "cli",
+    "starlette": "web",
+    "jinja2": "web",
+    "uvicorn": "web",
     "yaml": "local",
     "aiohttp": "aws",
     "boto3": "aws",

@@ -252,9 +252,9 @@ def cost(  # noqa: PLR0917 - typer passes them by name
     sidelamb cost
     sidelamb cost --jobs 5000000 --duration 0.2 --io 0.9 --packing 50 --threads 10
     """
-    from sidelamb_local.cost import LONGEST_S, Workload, invocation_s  # noqa: PLC0415
+    from sidelamb_handlers.cost import LONGEST_S, Workload, invocation_s  # noqa: PLC0415
+    from sidelamb_handlers.prices import PRICES  # noqa: PLC0415
     from sidelamb_local.cost_command import report  # noqa: PLC0415
-    from sidelamb_local.prices import PRICES  # noqa: PLC0415
 
     work = Workload(jobs, duration, memory, io, packing, threads, in_flight, nat)
     took = invocation_s(packing, threads, work)
@@ -324,6 +324,39 @@ def logs(  # noqa: PLR0917 - typer passes them by name
     lines = lines_of(Path.cwd(), stack, wanted, since=time.time() - seconds(since), follow=follow)
     if not show(lines, wanted, Console()):
         typer.echo(f"nothing since {since} ago", err=True)
+
+
+@app.command()
+def web(
+    redis: RedisOption = "",
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option("--port", min=-1, max=65_535, help="Default: 8321, or the next free one; 0 takes any.")
+    ] = -1,
+    read_only: Annotated[  # noqa: FBT002
+        bool, typer.Option("--read-only", help="Nobody may act.")
+    ] = False,
+    profile: Annotated[
+        str, typer.Option("--profile", metavar="NAME", help="AWS profile for a Redis that checks IAM.")
+    ] = "",
+) -> None:
+    """Show the web page: what waits, runs, failed and died, and what to do about it.
+
+    Open to who is on this machine. On another address it asks for a name and a password, and does not start
+    without SIDELAMB_WEB_CREDENTIAL=name:password.
+
+        sidelamb web
+        sidelamb web --redis rediss://cache:6379 --read-only
+        SIDELAMB_WEB_CREDENTIAL=anna:… sidelamb web --host 0.0.0.0
+    """
+    _need(("starlette", "jinja2", "uvicorn"))
+    from sidelamb import Client  # noqa: PLC0415
+    from sidelamb_local.web_command import run_web, use_profile  # noqa: PLC0415
+
+    if profile:
+        use_profile(profile)
+    client = Client(_redis_url(redis))
+    run_web(client, host=host, port=None if port < 0 else port, read_only=read_only, say=typer.echo)
 
 
 @app.command()

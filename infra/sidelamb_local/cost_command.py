@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sidelamb_local.cost import (
+from sidelamb_handlers.cost import (
     FARGATE_USE,
     ROWS,
     break_even_use,
@@ -18,8 +18,8 @@ from sidelamb_local.cost import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sidelamb_local.cost import Workload
-    from sidelamb_local.prices import Prices
+    from sidelamb_handlers.cost import Workload
+    from sidelamb_handlers.prices import Prices
 
 __all__ = ["KILL_SWITCH", "report"]
 

@@ -72,8 +72,8 @@ def run_dev(
                 stack.start()
             namespace = stack.namespace
             client = Client(stack.redis_url, namespace=namespace)
-            with contextlib.closing(client.link):
-                _greet(console, stack)
+            with contextlib.closing(client.link), _page(client) as page:
+                _greet(console, stack, page)
                 since, seen = _watch(view, stack, client)
                 began = time.monotonic()
                 if seen.in_flight:
@@ -123,7 +123,23 @@ def _look(client: Client, stack: Stack) -> Overview | None:
         return None  # the poller says so, once
 
 
-def _greet(console: Console, stack: Stack) -> None:
+@contextlib.contextmanager
+def _page(client: Client) -> Iterator[str]:
+    """Serve the web page meanwhile, if its extra is installed; give its address, or nothing."""
+    try:
+        from sidelamb_local.web_command import Background  # noqa: PLC0415 - it needs uvicorn
+
+        page = Background(client)
+    except ImportError:
+        yield ""
+        return
+    try:
+        yield page.url
+    finally:
+        page.close()
+
+
+def _greet(console: Console, stack: Stack, page: str) -> None:
     jobs = stack.project.jobs.names
     where = f"{', '.join(one.name for one in stack.project.workers)} in {stack.project.template.name}"
     if stack.project.is_built_in:
@@ -135,6 +151,7 @@ def _greet(console: Console, stack: Stack) -> None:
         f"[bold]sidelamb dev[/]  {there_are}",
         f"  enqueue from your app with  [cyan]export SIDELAMB_REDIS_URL={stack.redis_url}[/]",
         f"  or from here with           [cyan]sidelamb enqueue {jobs[0] if jobs else 'NAME'} ARGS…[/]",
+        *([f"  see and steer it at         [cyan]{page}[/]"] if page else []),
         "  code reloads when it changes; Ctrl-C stops everything",
     ]
     for line in lines:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from infra.smoke_aws.account import Account, Failed, until
 from infra.smoke_aws.app import write_jobs
-from sidelamb_local.prices import PRICES
+from sidelamb_handlers.prices import PRICES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

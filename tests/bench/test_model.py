@@ -14,7 +14,7 @@ from sidelamb.keys import source_of
 from sidelamb.link import Link
 from sidelamb.store import Store
 from sidelamb_handlers.event import MOST_BYTES
-from sidelamb_local.prices import PRICES
+from sidelamb_handlers.prices import PRICES
 
 AWS = Given()
 

@@ -9,11 +9,9 @@ from dataclasses import replace
 
 import pytest
 
+from sidelamb_handlers import cost
 from sidelamb_handlers.attempt import Attempt
-from sidelamb_handlers.decision import Decision, Outcome
-from sidelamb_handlers.joblog import JobLog
-from sidelamb_local import cost
-from sidelamb_local.cost import (
+from sidelamb_handlers.cost import (
     JOB_LOG_BYTES,
     Workload,
     break_even_use,
@@ -23,8 +21,10 @@ from sidelamb_local.cost import (
     on_workers,
     runaway,
 )
+from sidelamb_handlers.decision import Decision, Outcome
+from sidelamb_handlers.joblog import JobLog
+from sidelamb_handlers.prices import PRICES, Prices
 from sidelamb_local.cost_command import report
-from sidelamb_local.prices import PRICES, Prices
 
 ROUND = Prices(
     date="2000-01-01",

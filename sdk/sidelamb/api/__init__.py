@@ -13,7 +13,7 @@ nothing loads a whole set. Without `client=` it looks through the process's own 
 from __future__ import annotations
 
 from sidelamb.api.audit import Audit, Finding
-from sidelamb.api.entries import Bulk, DeadSet, Entry, Found, Place, RetrySet, ScheduledSet
+from sidelamb.api.entries import Bulk, DeadSet, Entry, Found, Place, RetrySet, ScheduledSet, Swept
 from sidelamb.api.leases import LeaseRecord, Leases
 from sidelamb.api.processes import Process, Processes, Running, Work
 from sidelamb.api.queue import Queue
@@ -41,5 +41,6 @@ __all__ = [
     "ScheduledSet",
     "Stats",
     "Summary",
+    "Swept",
     "Work",
 ]

@@ -11,30 +11,36 @@ people who press a button at once, one moves it.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from sidelamb import settings
 from sidelamb.api.calls import Shift
+from sidelamb.api.changed import changed
 from sidelamb.api.pattern import Pattern
 from sidelamb.api.record import JobRecord, first_and_last, meant, moment
 from sidelamb.api.steps import Steps, View, arun, awaiting, blocking, run
 from sidelamb.effects import Ended, Event, endings
-from sidelamb.errors import Malformed
+from sidelamb.errors import BadArgument, Malformed
 from sidelamb.lenient import epoch_s
 from sidelamb.payload import edit
 from sidelamb.times import epoch_seconds
+from sidelamb.wording import shown
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import AsyncIterator, Callable, Iterator
 
-__all__ = ["Bulk", "DeadSet", "Entry", "Found", "Place", "RetrySet", "ScheduledSet"]
+__all__ = ["Bulk", "DeadSet", "Entry", "Found", "Place", "RetrySet", "ScheduledSet", "Swept", "Verb"]
 
 PAGE = 100
 SCAN_STEP = 1_000
 """Entries that one step of a search reads."""
+SWEEP_STEP = 500
 BULK_BYTES = 4 * 1024 * 1024
 """Payload bytes that one script call moves, about."""
+
+
+Verb = Literal["retry", "delete", "kill"]
 
 
 class Entry(JobRecord):
@@ -68,6 +74,17 @@ class Found(NamedTuple):
     entries: list[Entry]
     cursor: int
     """Where to go on; 0: the search is complete."""
+
+
+class Swept(NamedTuple):
+    """What one step of a bulk operation did."""
+
+    moved: int
+    skipped: int
+    """Entries that could not be: their bytes are no job."""
+    looked: int
+    rank: int | None
+    """Where to go on; None: that was all."""
 
 
 class Bulk(NamedTuple):
@@ -157,13 +174,33 @@ class _Entries(View):
 
     # --- moving one ----------------------------------------------------------------------------------------
 
-    def _retry(self, entry: Entry) -> Steps[bool]:
+    def _retry(
+        self,
+        entry: Entry,
+        *,
+        args: list[Any] | None = None,
+        kwargs: dict[str, Any] | None = None,
+        queue: str | None = None,
+    ) -> Steps[bool]:
         """Put an entry on its queue now; say whether it was still there.
+
+        Args:
+            entry: as it was read.
+            args: other positional arguments, as JSON has them; default those it has.
+            kwargs: other keyword arguments.
+            queue: another queue.
 
         Raises:
             Malformed: its bytes are no job, so that no queue can have it. It can be deleted.
+            BadArgument: the arguments are no JSON.
+            BadOption: no queue can have this name.
+            PayloadTooLarge: the job would have more bytes than `configure(max_payload=…)` allows.
         """
-        moved: list[int] = yield self._calls.shift(self._key, self._now(), [self._run_now(meant(entry, "retry"))])
+        shift = self._run_now(meant(entry, "retry"))
+        given = {"args": args, "kwargs": kwargs, "queue": queue}
+        if changes := {name: value for name, value in given.items() if value is not None}:
+            shift = changed(shift, changes)
+        moved: list[int] = yield self._calls.shift(self._key, self._now(), [shift])
         return bool(moved[0])
 
     def _delete(self, entry: Entry) -> Steps[bool]:
@@ -172,6 +209,42 @@ class _Entries(View):
         return bool(moved[0])
 
     # --- moving many ---------------------------------------------------------------------------------------
+
+    def _sweep(self, verb: Verb, wanted: Callable[[Entry], bool], began: float, rank: int = 0) -> Steps[Swept]:
+        """Do one step of a bulk operation, on about 500 entries, for a caller who keeps where it stands.
+
+        Goes from the highest time down, so that what falls due meanwhile shifts nothing.
+
+        Args:
+            verb: retry, delete or kill.
+            wanted: which entries are meant.
+            began: epoch s of the whole operation's start; what came into the set later stays there.
+            rank: 0, then what the step before returned.
+
+        Raises:
+            BadArgument: the set has no such verb.
+        """
+        make = self._verbs().get(verb)
+        if make is None:
+            raise BadArgument(f"{type(self).__name__} cannot {shown(verb)}; it can {', '.join(self._verbs())}")
+        (flat,) = yield self._calls.read((self._key, "ZRANGE", rank, rank + SWEEP_STEP - 1, "REV", "WITHSCORES"))
+        entries, shifts, skipped = _entries(flat), [], 0
+        for entry in entries:
+            if not wanted(entry) or self._came_after(entry, began):
+                continue
+            try:
+                shifts.append(make(entry))
+            except Malformed:
+                skipped += 1
+        moved = 0
+        for part in _parts(shifts):
+            there: list[int] = yield self._calls.shift(self._key, self._now(), part)
+            moved += sum(there)
+        stayed = len(entries) - len(shifts)
+        return Swept(moved, skipped, len(entries), rank + stayed if len(entries) == SWEEP_STEP else None)
+
+    def _verbs(self) -> dict[str, Callable[[Entry], Shift]]:
+        return {"retry": self._run_now, "delete": self._away}
 
     def _retry_all(self, text: str = "", progress: Callable[[int], None] | None = None) -> Steps[Bulk]:
         """Put all entries, or all that contain `text`, on their queues now.
@@ -249,6 +322,7 @@ class _Entries(View):
     find, afind = blocking(_find), awaiting(_find)
     retry, aretry = blocking(_retry), awaiting(_retry)
     delete, adelete = blocking(_delete), awaiting(_delete)
+    sweep, asweep = blocking(_sweep), awaiting(_sweep)
     retry_all, aretry_all = blocking(_retry_all), awaiting(_retry_all)
     delete_all, adelete_all = blocking(_delete_all), awaiting(_delete_all)
 
@@ -320,6 +394,9 @@ class _Timed(_Entries):
         """
         at = epoch_seconds(when, "reschedule_all")
         return (yield from self._all(lambda entry: Shift(entry.raw, at=at), text, progress, at))
+
+    def _verbs(self) -> dict[str, Callable[[Entry], Shift]]:
+        return {**super()._verbs(), "kill": self._to_dead}
 
     def _kill(self, entry: Entry) -> Steps[bool]:
         """Send an entry to `dead` as it is, without its hooks; say whether it was still there."""

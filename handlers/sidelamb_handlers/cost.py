@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sidelamb_local.prices import Prices
+    from sidelamb_handlers.prices import Prices
 
 __all__ = [
     "LONGEST_S",

@@ -1,0 +1,132 @@
+"""One job: its life, its arguments, its error; and its arguments or queue changed and run again."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from starlette.exceptions import HTTPException
+
+from sidelamb.api import Queue
+from sidelamb.errors import BadArgument
+from sidelamb_handlers.web.finding import SETS, in_queue, in_set, the_set
+from sidelamb_handlers.web.life import life
+from sidelamb_handlers.web.page import Done, Page
+from sidelamb_handlers.web.pages.queues import SIZE
+from sidelamb_handlers.web.pages.sets import VERBS
+from sidelamb_handlers.web.words import is_hidden
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
+
+    from sidelamb.api import JobRecord
+    from sidelamb_handlers.web.page import Visit
+
+SHOWN_BYTES = 64 * 1024
+"""Of a payload or of arguments, on its page; the rest is counted."""
+
+
+async def _record(visit: Visit) -> JobRecord | None:
+    where, key = visit.said("in"), visit.said("key")
+    one = the_set(where, visit.client)
+    if one is not None:
+        return await in_set(one, key)
+    if where == "queue":
+        return await in_queue(Queue(visit.said("name"), visit.client), key, visit.said.number("page"), SIZE)
+    return None
+
+
+async def show(visit: Visit, *, problem: str = "", status: int = 200) -> Response:
+    """Show it."""
+    record, where = await _record(visit), visit.said("in")
+    if record is None:
+        back = where if where in SETS else "queues"
+        return await visit.page("gone.html", status=404, back=back, jid=visit.said("jid"))
+    hidden = is_hidden(record)
+    args, kwargs = _text(record.args), _text(record.kwargs)
+    is_long = len(args) + len(kwargs) > SHOWN_BYTES
+    return await visit.page(
+        "job.html",
+        status=status,
+        problem=problem,
+        job=record,
+        where=where,
+        key=visit.said("key"),
+        number=visit.said.number("page"),
+        life=life(record, where, visit.now),
+        hidden=hidden,
+        args=visit.said("args") if problem else args[:SHOWN_BYTES],
+        kwargs=visit.said("kwargs") if problem else kwargs[:SHOWN_BYTES],
+        queue=visit.said("queue") if problem else record.queue,
+        cut=len(args) + len(kwargs) if is_long else 0,
+        payload="" if hidden else record.raw[:SHOWN_BYTES].decode(errors="backslashreplace"),
+        payload_size=len(record.raw),
+        verbs=VERBS.get(where, ("delete",)),
+        can_edit=where in SETS and not hidden and not record.malformed and not is_long,
+        logs=_logs(record.jid),
+    )
+
+
+async def act(visit: Visit) -> Done:
+    """Run it again as it was changed."""
+    record, where = await _record(visit), visit.said("in")
+    one = the_set(where, visit.client)
+    if record is None or one is None:
+        raise HTTPException(404, "The job is not there any more: it has moved, or somebody else was quicker")
+    try:
+        changes = _changes(visit, record)
+        n = int(await one.aretry(record, **changes))  # type: ignore[arg-type]  # what a set holds is an Entry
+    except BadArgument as error:
+        return Done("job.refused", record.jid, 0, await show(visit, problem=str(error), status=400))
+    then = visit.to(f"/{where}", did="retry", n=n, of=1)
+    return Done("job.retry", record.jid, n, then, {"in": where, "changed": sorted(changes)})
+
+
+def _changes(visit: Visit, record: JobRecord) -> dict[str, Any]:
+    """Return what of a job was changed.
+
+    Raises:
+        BadArgument: it cannot be read.
+    """
+    if is_hidden(record):
+        raise BadArgument("this job's arguments are encrypted, and cannot be changed here")
+    changes: dict[str, Any] = {}
+    for name, kind, example, old in (
+        ("args", list, '[1, "two"]', record.args),
+        ("kwargs", dict, '{"name": "value"}', record.kwargs),
+    ):
+        text = visit.said(name).strip()
+        if not text:
+            continue
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise BadArgument(f"{name} cannot be read as JSON: {error}") from None
+        if not isinstance(value, kind):
+            raise BadArgument(f"{name} must be {'a list' if kind is list else 'an object'}, like {example}")
+        if value != old or _text(value) != _text(old):
+            changes[name] = value
+    if (queue := visit.said("queue").strip()) and queue != record.queue:
+        changes["queue"] = queue
+    return changes
+
+
+def _text(value: Any) -> str:
+    flat = json.dumps(value, ensure_ascii=False)
+    return flat if len(flat) < 70 or len(flat) > SHOWN_BYTES else json.dumps(value, ensure_ascii=False, indent=2)  # noqa: PLR2004
+
+
+def _logs(jid: str) -> str:
+    """Return where CloudWatch shows the job's lines; empty where there is no stack."""
+    stack, region = os.environ.get("SIDELAMB_STACK", ""), os.environ.get("AWS_REGION", "")
+    if not stack or not region or not jid:
+        return ""
+    group = quote(quote(f"/sidelamb/{stack}/worker", safe=""), safe="").replace("%", "$")
+    pattern = quote(quote("?" + "filterPattern=" + quote(f'"{jid}"', safe=""), safe=""), safe="").replace("%", "$")
+    home = f"https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}"
+    return f"{home}#logsV2:log-groups/log-group/{group}/log-events{pattern}"
+
+
+PAGES = (Page("/job", show, act),)

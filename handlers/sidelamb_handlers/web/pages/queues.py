@@ -1,0 +1,76 @@
+"""The queues, and one queue's jobs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sidelamb.api import Queue, Stats
+from sidelamb_handlers.web.finding import digest, in_queue
+from sidelamb_handlers.web.page import Done, Page
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
+
+    from sidelamb_handlers.web.page import Visit
+
+SIZE = 50
+MOST = 200
+
+
+async def show(visit: Visit) -> Response:
+    """Show all queues."""
+    queues = await Stats(visit.client).aqueues()
+    page = visit.said.number("page", most=len(queues) // MOST)
+    part = queues[page * MOST : (page + 1) * MOST]
+    longest = max((queue.size for queue in queues), default=0)
+    return await visit.page(
+        "queues.html", queues=part, page=page, more=len(queues) > (page + 1) * MOST, longest=longest
+    )
+
+
+async def show_one(visit: Visit) -> Response:
+    """Show one queue's jobs, the newest first."""
+    queue, page = Queue(visit.said("name"), visit.client), visit.said.number("page")
+    size = await queue.asize()
+    page = min(page, max(0, size - 1) // SIZE)
+    records = await queue.apage(page, SIZE)
+    return await visit.page(
+        "queue.html",
+        name=queue.name,
+        size=size,
+        latency=await queue.alatency(),
+        is_paused=await queue.ais_paused(),
+        rows=[(digest(record.raw), record) for record in records],
+        page=page,
+        pages=max(0, size - 1) // SIZE + 1,
+    )
+
+
+async def act(visit: Visit) -> Done:
+    """Pause, resume or clear a queue, or delete jobs of it."""
+    queue, do = Queue(visit.said("name"), visit.client), visit.said("do")
+    then = visit.to("/queue", name=queue.name) if visit.said("from") == "one" else visit.to("/queues")
+    if do == "clear":
+        return Done("queue.clear", queue.name, await queue.aclear(), then)
+    if do == "delete":
+        return await _delete(visit, queue)
+    if do == "resume":
+        return Done("queue.resume", queue.name, int(await queue.aresume()), then)
+    return Done("queue.pause", queue.name, int(await queue.apause()), then)
+
+
+async def _delete(visit: Visit, queue: Queue) -> Done:
+    keys, page, n, jids = visit.said.every("key"), visit.said.number("page"), 0, []
+    for key in keys:
+        record = await in_queue(queue, key, page, SIZE)
+        if record is not None and await queue.adelete(record):
+            n += 1
+            jids.append(record.jid)
+    then = visit.to("/queue", name=queue.name, page=page or "", did="delete", n=n, of=len(keys))
+    return Done("job.delete", f"queue {queue.name}", n, then, {"jids": jids})
+
+
+PAGES = (
+    Page("/queues", show, act, title="Queues", place=10, badge="enqueued"),
+    Page("/queue", show_one, act),
+)

@@ -1,0 +1,134 @@
+// What is better with a script, and works without: live figures, exact times in the viewer's zone, selecting, keys.
+"use strict";
+(() => {
+  const main = () => document.getElementById("main");
+  const live = document.getElementById("live");
+  const nav = document.getElementById("nav");
+
+  // --- times ------------------------------------------------------------------------------------------------
+  const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
+  const times = (root) => {
+    for (const time of root.querySelectorAll("time[datetime]")) {
+      const at = new Date(time.dateTime);
+      if (!Number.isNaN(at.valueOf())) time.title = exact.format(at);
+    }
+  };
+
+  // --- selecting --------------------------------------------------------------------------------------------
+  const boxes = () => [...document.querySelectorAll('.pick tbody input[type="checkbox"]')];
+  const chosen = () => {
+    const all = boxes(), n = all.filter((box) => box.checked).length;
+    for (const head of document.querySelectorAll(".pick .all")) {
+      head.checked = n > 0 && n === all.length;
+      head.indeterminate = n > 0 && n < all.length;
+    }
+    for (const said of document.querySelectorAll(".chosen")) said.textContent = n ? `${n} selected` : "Select to act";
+  };
+  let last = null;
+  document.addEventListener("click", (event) => {
+    const box = event.target;
+    if (!(box instanceof HTMLInputElement) || box.type !== "checkbox") return;
+    const all = boxes();
+    if (box.classList.contains("all")) for (const one of all) one.checked = box.checked;
+    else if (event.shiftKey && last && all.includes(last)) {
+      const [from, to] = [all.indexOf(last), all.indexOf(box)].sort((a, b) => a - b);
+      for (const one of all.slice(from, to + 1)) one.checked = box.checked;
+    }
+    if (!box.classList.contains("all")) last = box;
+    chosen();
+  });
+
+  // --- live -------------------------------------------------------------------------------------------------
+  const busy = () =>
+    document.hidden ||
+    boxes().some((box) => box.checked) ||
+    document.querySelector("main details[open]") ||
+    (document.activeElement && document.activeElement.matches("main input, main textarea"));
+
+  const show = (text) => {
+    const fresh = new DOMParser().parseFromString(text, "text/html");
+    const there = fresh.getElementById("main");
+    if (!there) return;
+    times(there);
+    Idiomorph.morph(main(), there, { ignoreActiveValue: true });
+    const links = fresh.getElementById("nav");
+    if (links) Idiomorph.morph(nav, links);
+    chosen();
+    go();
+  };
+
+  const load = async (address, options) => {
+    const answer = await fetch(address, { credentials: "same-origin", ...options });
+    if (answer.redirected && new URL(answer.url).pathname !== new URL(address, location).pathname) {
+      location.assign(answer.url);
+      return;
+    }
+    show(await answer.text());
+  };
+
+  let waiting = 0;
+  const tick = async () => {
+    const every = Number(main().dataset.live);
+    if (every && !busy()) {
+      try {
+        const here = new URL(location);
+        for (const name of ["did", "n", "of"]) here.searchParams.delete(name);
+        await load(here, {});
+        live.classList.remove("off");
+        live.lastElementChild.textContent = "live";
+      } catch {
+        live.classList.add("off");
+        live.lastElementChild.textContent = "no answer";
+      }
+    }
+    live.hidden = !every;
+    waiting = setTimeout(tick, (every || 5) * 1000);
+  };
+
+  // --- what goes on by itself: searches, and actions on many ------------------------------------------------
+  let stopped = false;
+  document.addEventListener("click", (event) => {
+    if (event.target instanceof Element && event.target.closest("[data-stop]")) stopped = true;
+  });
+  const go = () => {
+    const form = document.querySelector("form[data-auto]");
+    const link = document.querySelector("a[data-going]");
+    if (stopped || (!form && !link)) return;
+    const next = form
+      ? () => load(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)) })
+      : () => load(link.href, {});
+    setTimeout(() => { if (!stopped) next().catch(() => { stopped = true; }); }, 50);
+  };
+
+  // --- keys -------------------------------------------------------------------------------------------------
+  const PLACES = { d: "/", q: "/queues", f: "/busy", r: "/retries", s: "/scheduled", x: "/dead", m: "/metrics", a: "/about" };
+  const base = document.querySelector(".brand").getAttribute("href").replace(/\/$/, "");
+  let before = "";
+  const step = (by) => {
+    const links = [...document.querySelectorAll("main tbody th a")];
+    if (!links.length) return;
+    const at = links.indexOf(document.activeElement);
+    links[Math.max(0, Math.min(links.length - 1, at + by))].focus();
+  };
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, textarea, select")) return;
+    const key = event.key, was = before;
+    before = key === "g" ? "g" : "";
+    if (was === "g" && PLACES[key]) location.assign(base + PLACES[key]);
+    else if (key === "/") { const q = document.getElementById("q"); if (q) { event.preventDefault(); q.focus(); } }
+    else if (key === "j") step(1);
+    else if (key === "k") step(-1);
+    else if (key === "x") {
+      const box = document.activeElement && document.activeElement.closest("tr")?.querySelector('input[type="checkbox"]');
+      if (box) box.click();
+    }
+  });
+
+  times(document);
+  chosen();
+  go();
+  waiting = setTimeout(tick, (Number(main().dataset.live) || 5) * 1000);
+  live.hidden = !main().dataset.live;
+  addEventListener("pagehide", () => clearTimeout(waiting));
+  document.documentElement.dataset.ready = "";
+})();

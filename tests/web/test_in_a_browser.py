@@ -1,0 +1,291 @@
+"""The page as a person has it: a real browser, every page, every action, and one whole story."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from axe_core_python.base import AXE_SCRIPT
+from selenium.common.exceptions import StaleElementReferenceException
+from selenium.webdriver.common.by import By
+
+import sidelamb
+from sidelamb import Client
+from sidelamb.testing import drain
+from tests.web.conftest import size
+from tests.web.stand import SCRIPT, entries, failed, fill
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import redis
+    from selenium.webdriver import Chrome
+
+PAGES = (
+    "/",
+    "/queues",
+    "/queue?name=default",
+    "/busy",
+    "/retries",
+    "/scheduled",
+    "/dead",
+    "/retries?by=class",
+    "/dead?by=error",
+    "/retries?q=bank",
+    "/metrics",
+    "/metric?name=shop.charge",
+    "/about",
+    "/nowhere",
+    "/queue?name=none",
+)
+
+
+def until(says: Callable[[], Any], within_s: float = 8.0) -> Any:
+    end = time.monotonic() + within_s
+    while not (said := says()):
+        assert time.monotonic() < end, "it did not come to that"
+        time.sleep(0.02)
+    return said
+
+
+def press(browser: Chrome, text: str, within: str = "main") -> None:
+    """Press the button, or follow the link, that says so."""
+    kinds, named = "self::button or self::a or self::summary", json.dumps(text, ensure_ascii=False)
+    path = f"//{within}//*[{kinds}][normalize-space()={named}]"
+    found = [one for one in browser.find_elements(By.XPATH, path) if one.is_displayed()]
+    assert found, f"no {text!r} in {browser.find_element(By.TAG_NAME, 'body').text}"
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", found[0])  # type: ignore[no-untyped-call]
+    click(browser, found[0])
+
+
+def click(browser: Chrome, element: Any) -> None:
+    """Click, and wait for the page that it leads to."""
+    leads_on = element.tag_name in {"a", "button"}
+    before = browser.find_element(By.TAG_NAME, "html")
+    element.click()
+    if leads_on:
+        until(lambda: _is_gone(before))
+
+
+def _is_gone(element: Any) -> bool:
+    try:
+        element.is_enabled()
+    except StaleElementReferenceException:
+        return True
+    return False
+
+
+def labelled(browser: Chrome, label: str) -> None:
+    """Press the button with that label."""
+    click(browser, browser.find_element(By.CSS_SELECTOR, f'button[aria-label="{label}"]'))
+
+
+def said(browser: Chrome) -> str:
+    return browser.find_element(By.TAG_NAME, "main").text
+
+
+def pick(browser: Chrome, *numbers: int) -> None:
+    boxes = browser.find_elements(By.CSS_SELECTOR, 'tbody input[type="checkbox"]')
+    for number in numbers:
+        boxes[number].click()
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 390)])
+def test_axe_finds_nothing_and_nothing_sticks_out(
+    filled: redis.Redis, browser: Chrome, site: str, theme: str, width: int
+) -> None:
+    key = next(key for key in entries(filled, "retry") if key.startswith("17"))
+    job = f"/job?in=retries&key={key.replace('~', '%7E')}"
+    browser.add_cookie({"name": "sidelamb_theme", "value": theme, "path": "/"})
+    size(browser, width)
+    for path in (*PAGES, job):
+        browser.get(f"{site}{path}")
+        wider = browser.execute_script("return document.documentElement.scrollWidth - innerWidth")  # type: ignore[no-untyped-call]
+        assert wider <= 0, f"{path} at {width} is {wider} px too wide"
+        browser.execute_script(AXE_SCRIPT)  # type: ignore[no-untyped-call]
+        found = browser.execute_async_script("axe.run().then(arguments[0])")["violations"]  # type: ignore[no-untyped-call]
+        assert not found, (path, width, [(v["id"], [n["html"] for n in v["nodes"]]) for v in found])
+        assert browser.title != "owned"
+
+
+def test_a_name_that_is_a_script_is_shown_and_not_run(filled: redis.Redis, browser: Chrome, site: str) -> None:
+    for path in ("/queues", "/retries", "/busy", "/metrics"):
+        browser.get(f"{site}{path}")
+        assert SCRIPT in browser.find_element(By.TAG_NAME, "body").text
+        assert browser.title != "owned"
+
+
+def test_select_and_act(db: redis.Redis, browser: Chrome, site: str) -> None:
+    fill(db, 8, hostile=False)
+    browser.get(f"{site}/retries")
+    pick(browser, 0, 1)
+    assert "2 selected" in said(browser)
+    press(browser, "Kill")
+    assert "2 sent to the dead" in said(browser)
+    assert (db.zcard("retry"), db.zcard("dead")) == (6, 10)
+    pick(browser, 0)
+    press(browser, "Delete")
+    assert db.zcard("retry") == 5
+    browser.find_element(By.CSS_SELECTOR, "input.all").click()
+    press(browser, "Retry now")
+    assert "5 put on their queues" in said(browser)
+    assert db.zcard("retry") == 0
+    browser.get(f"{site}/scheduled")
+    pick(browser, 0)
+    press(browser, "Retry now")
+    assert db.zcard("schedule") == 7
+    browser.get(f"{site}/dead")
+    pick(browser, 0)
+    press(browser, "Delete")
+    assert db.zcard("dead") == 9
+
+
+def test_act_on_all_that_match_with_progress(db: redis.Redis, browser: Chrome, site: str) -> None:
+    now, raws = time.time(), {}
+    for n in range(3_000):
+        raws[json.dumps(failed(n, now))] = now + n
+    db.zadd("retry", raws)
+    browser.get(f"{site}/retries?by=error")
+    press(browser, "CardDeclined")
+    assert "error CardDeclined" in said(browser)
+    press(browser, "Act on all that match…")
+    press(browser, "Delete all that match")
+    until(lambda: "Done: 1\u202f000 deleted" in said(browser))
+    assert db.zcard("retry") == 2_000
+    browser.get(f"{site}/retries")
+    press(browser, "Act on all 2\u202f000…")
+    press(browser, "Retry now all")
+    until(lambda: "Done: 2\u202f000 put on their queues" in said(browser))
+    assert db.zcard("retry") == 0
+
+
+def test_search_groups_and_their_links(db: redis.Redis, browser: Chrome, site: str) -> None:
+    fill(db, 12, hostile=False)
+    browser.get(f"{site}/dead")
+    field = browser.find_element(By.ID, "q")
+    field.send_keys("user3001@")
+    press(browser, "Search")
+    assert len(browser.find_elements(By.CSS_SELECTOR, "tbody tr")) == 1
+    assert "Looked at all 12: 1 match" in said(browser)
+    press(browser, "class")
+    press(browser, "mail.welcome")
+    assert "class mail.welcome" in said(browser)
+
+
+def test_queues_pause_clear_and_delete(db: redis.Redis, browser: Chrome, site: str) -> None:
+    fill(db, 8, hostile=False)
+    browser.get(f"{site}/queues")
+    labelled(browser, "Pause mail")
+    assert db.sismember("paused", "mail")
+    labelled(browser, "Resume mail")
+    assert not db.sismember("paused", "mail")
+    press(browser, "mail")
+    pick(browser, 0)
+    press(browser, "Delete selected")
+    assert db.llen("queue:mail") == 1
+    press(browser, "Clear…")
+    press(browser, "Delete them all")
+    assert "Nothing waits here" in said(browser)
+    assert not db.llen("queue:mail")
+
+
+def test_pollers_are_told_to_be_quiet_and_to_stop(db: redis.Redis, browser: Chrome, site: str) -> None:
+    fill(db, 2, hostile=False)
+    browser.get(f"{site}/busy")
+    assert "4a4d7d2e" in said(browser)
+    name = "ip-10-0-1-17:1:9f2c4a"
+    labelled(browser, f"Quiet {name}")
+    assert db.lrange(f"{name}-signals", 0, -1) == [b"TSTP"]
+    labelled(browser, f"Stop {name}")
+    assert b"TERM" in db.lrange(f"{name}-signals", 0, -1)
+    press(browser, "All of them…")
+    press(browser, "Quiet all")
+    assert "2 told to take no more" in said(browser)
+
+
+def test_it_is_live_without_losing_what_one_does(db: redis.Redis, browser: Chrome, site: str) -> None:
+    fill(db, 2, hostile=False)
+    browser.get(f"{site}/busy")
+    browser.execute_script("document.querySelector('h1').mine = 'kept'")  # type: ignore[no-untyped-call]
+    db.delete("processes")
+    until(lambda: "No poller is alive" in said(browser))
+    kept = browser.execute_script("return document.querySelector('h1').mine")  # type: ignore[no-untyped-call]
+    assert kept == "kept", "the page was replaced, not changed"
+
+
+def test_the_theme_stays(db: redis.Redis, browser: Chrome, site: str) -> None:
+    browser.get(f"{site}/queues")
+    press(browser, "dark", "header")
+    assert browser.current_url.endswith("/queues")
+    ground = "return getComputedStyle(document.body).backgroundColor"
+    assert browser.execute_script(ground) == "rgb(20, 23, 26)"  # type: ignore[no-untyped-call]
+
+
+def test_keys_lead_about(filled: redis.Redis, browser: Chrome, site: str) -> None:
+    browser.get(f"{site}/queues")
+    body = browser.find_element(By.TAG_NAME, "body")
+    body.send_keys("gr")
+    until(lambda: browser.current_url.endswith("/retries"))
+    body = browser.find_element(By.TAG_NAME, "body")
+    body.send_keys("j")
+    browser.switch_to.active_element.send_keys("x")
+    assert "1 selected" in said(browser)
+
+
+def test_it_all_works_without_javascript(db: redis.Redis, browser: Chrome, site: str) -> None:
+    fill(db, 4, hostile=False)
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        browser.get(f"{site}/retries")
+        pick(browser, 0)
+        press_plain(browser, "Delete")
+        assert db.zcard("retry") == 3
+        browser.find_element(By.CSS_SELECTOR, "#everything summary").click()
+        press_plain(browser, "Kill all")
+        assert "Done: 3 sent to the dead" in said(browser)
+    finally:
+        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+def press_plain(browser: Chrome, text: str) -> None:
+    """Press a button where no script runs."""
+    click(browser, next(one for one in browser.find_elements(By.TAG_NAME, "button") if one.text == text))
+
+
+def test_the_tour(db: redis.Redis, web_server: Any, browser: Chrome, site: str) -> None:
+    """Find the failed job, read why, fix its argument, retry it, watch it succeed: with a real worker."""
+    charged = []
+
+    @sidelamb.job(name="tour.charge", max_retries=3)
+    def charge(card: str) -> None:
+        if card != "4242":
+            raise ValueError(f"no such card: {card}")
+        charged.append(card)
+
+    client = Client(web_server.url)
+    client.enqueue(charge, "4241")
+    drain(client=client, raise_errors=False)
+    assert db.zcard("retry") == 1
+    browser.get(f"{site}/")
+    press(browser, "Retries")
+    press(browser, "tour.charge")
+    assert "no such card: 4241" in said(browser)
+    field = browser.find_element(By.ID, "f-args")
+    field.clear()
+    field.send_keys("[4242")
+    press(browser, "Retry with these")
+    assert "cannot be read as JSON" in said(browser)
+    field = browser.find_element(By.ID, "f-args")
+    assert field.get_attribute("value") == "[4242", "what one wrote is kept"
+    field.clear()
+    field.send_keys('["4242"]')
+    press(browser, "Retry with these")
+    assert "1 put on their queues" in said(browser)
+    browser.get(f"{site}/queues")
+    assert "default" in said(browser)
+    drain(client=client)
+    assert charged == ["4242"]
+    browser.get(f"{site}/retries")
+    assert "Nothing waits for another attempt" in said(browser)
