@@ -189,24 +189,28 @@ class Runner:
 
     def attempt(self, a: Attempt) -> Decision:
         """Run a decoded attempt and return what becomes of its job."""
-        if self._gate is not None and not FIELDS.isdisjoint(a.payload):
-            refused = self._gate(a)
-            if refused is not None:
-                return refused
-        a.started_at = self._clock()
         token = running.set(a)
         try:
-            self._perform(a)
-        except BaseException as error:
-            a.error = error
+            if self._gate is not None and not FIELDS.isdisjoint(a.payload):
+                refused = self._gate(a)
+                if refused is not None:
+                    return refused
+            self._run(a)
         finally:
             running.reset(token)
-        a.ended_at = self._clock()
         return a.decision or SUCCEEDED if a.error is None else self.decide(a, a.error)
 
     def decide(self, a: Attempt, error: BaseException) -> Decision:
         """Return what an error means for the job."""
         return self._judge.decide(a, error)
+
+    def _run(self, a: Attempt) -> None:
+        a.started_at = self._clock()
+        try:
+            self._perform(a)
+        except BaseException as error:
+            a.error = error
+        a.ended_at = self._clock()
 
     def _perform(self, a: Attempt) -> None:
         if not self._middleware:

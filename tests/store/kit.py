@@ -31,6 +31,7 @@ LOCK = Effect("lock", ("sidelamb:lock:x",), ("j1", 60_000))
 UNLOCK = Effect("unlock", ("sidelamb:lock:x",), ("j1",))
 STATUS = Effect("status", ("sidelamb:status:j", "sidelamb:bell:j"), (60_000, "state", "queued"))
 RESULT = STATUS._replace(verb="result")
+NOTE = Effect("note", ("sidelamb:status:j",), ("error:1", "[]"))
 
 
 def job(n: int) -> bytes:
@@ -83,7 +84,7 @@ def _claim(link: Link) -> Call[Any]:
 def _settle(link: Link) -> Call[Any]:
     leased(link, 6)
     moves = (
-        replace(to_retry("1:default", NOW, b"r"), effects=[UNLOCK, RESULT]),
+        replace(to_retry("1:default", NOW, b"r"), effects=[UNLOCK, RESULT, NOTE]),
         to_dead("2:default", NOW, b"d"),
         to_schedule("3:default", NOW),
         keep("4:default"),
@@ -93,14 +94,14 @@ def _settle(link: Link) -> Call[Any]:
 
 
 def _admit(_: Link) -> Call[Any]:
-    plain = Packed("j0", "a", "a", None, job(0), (LOCK._replace(keys=("sidelamb:lock:y",)), STATUS))
+    plain = Packed("j0", "a", "a", None, job(0), (LOCK._replace(keys=("sidelamb:lock:y",)), STATUS, NOTE))
     return STORE.admit([plain, Packed("j1", "a", "a", NOW + 9, job(1), (LOCK,))])
 
 
 def _begin(link: Link) -> Call[Any]:
     leased(link, 2)
     link.command("SET", "sidelamb:lock:x", "j1")
-    return STORE.begin("c:1", "0:default", "r1", [UNLOCK, STATUS])
+    return STORE.begin("c:1", "0:default", "r1", [UNLOCK, STATUS, NOTE])
 
 
 def _finish(link: Link) -> Call[Any]:
