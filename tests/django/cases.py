@@ -539,6 +539,37 @@ def test_options_of_a_task_reach_the_job():
     assert tasks.with_options.enqueue(7).id != result.id
 
 
+def test_a_task_that_is_enqueued_by_its_name_is_a_task_too(heard):
+    jid = default_client().enqueue("tests.django.shop.tasks.own_id", queue="queue_1")
+    run()
+    result = default.get_result(jid)
+    assert (result.return_value, result.task.queue_name) == (jid, "queue_1")
+    assert [name for name, *_ in heard] == ["task_started", "task_finished"]
+    foreign = default_client().push({"class": "tests.django.shop.tasks.own_id", "args": []})  # by another language
+    assert run().succeeded == 1
+    with pytest.raises(exceptions.TaskResultDoesNotExist):
+        default.get_result(foreign)
+
+
+def test_a_queue_that_the_settings_lost_is_no_reason_to_fail_a_task():
+    result = tasks.own_id.using(queue_name="queue_1").enqueue()
+    with override_settings(TASKS={"default": {"BACKEND": "sidelamb.django.SidelambBackend"}}):
+        run()
+        assert framework.task_backends["default"].get_result(result.id).return_value == result.id
+
+
+def test_enqueueing_is_one_round_trip_and_so_is_a_result(monkeypatch):
+    result = tasks.nothing.enqueue()  # loads the script
+    trips = []
+    link = type(default_client().link)
+    exchange = link._exchange
+    monkeypatch.setattr(link, "_exchange", lambda self, *args: (trips.append(1), exchange(self, *args))[1])
+    tasks.with_options.enqueue(1)
+    assert len(trips) == 1
+    result.refresh()
+    assert len(trips) == 2
+
+
 def test_the_backoff_says_when():
     tasks.with_options.enqueue(-1)
     run()
@@ -740,6 +771,7 @@ def test_manage_py_enqueues_shows_and_runs(tmp_path, monkeypatch, capsys):
     call_command("sidelamb", "status", "--json")
     assert json.loads(capsys.readouterr().out)["queues"][0]["size"] == 1
     call_command("sidelamb", "run", "tests.django.shop.jobs.count_orders")
+    call_command("sidelamb", "run", "shop.tasks.own_id")
     assert "1" in capsys.readouterr().out
     with pytest.raises(CommandError, match="ended with status 2"):
         call_command("sidelamb", "enqueue", "shop.tasks.nothink")

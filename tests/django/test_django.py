@@ -1,4 +1,8 @@
-"""Django, in a process of its own: its settings are those of the whole process."""
+"""Django, in a process of its own: its settings are those of the whole process.
+
+With another Django than is installed here, in an environment that has it:
+DJANGO_SETTINGS_MODULE=tests.django.settings python -m pytest tests/django/cases.py
+"""
 
 from __future__ import annotations
 

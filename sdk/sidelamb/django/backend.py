@@ -47,9 +47,6 @@ __all__ = ["SidelambBackend", "SidelambTask", "task"]
 
 BaseTaskBackend: Any = import_module(f"{framework.__name__}.backends.base").BaseTaskBackend
 
-RESULT_TTL_S = 7 * 86_400.0
-"""Results are kept for a week after the end of their task."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SidelambTask(base.Task):  # type: ignore[misc]  # Django has no types
@@ -58,7 +55,7 @@ class SidelambTask(base.Task):  # type: ignore[misc]  # Django has no types
     max_attempts: int | None = None
     """Runs, the first included; None for the backend's MAX_ATTEMPTS."""
     backoff: Callable[[int, BaseException], float | dt.timedelta | None] | None = None
-    """Takes the number of the attempt that failed and its error; returns seconds to the next one, as for `@job`."""
+    """Takes the number of the attempt that failed and its error; seconds to the next, as for `@job`."""
     timeout: float | dt.timedelta | None = None
     """Seconds that one run may take."""
     unique_for: float | dt.timedelta | None = None
@@ -109,7 +106,7 @@ class SidelambBackend(BaseTaskBackend):  # type: ignore[misc]  # Django has no t
         where = f"TASKS[{alias!r}]['OPTIONS']"
         given = dict(self.options)
         self.max_attempts = given.pop("MAX_ATTEMPTS", 1)
-        self.result_ttl = given.pop("RESULT_TTL", RESULT_TTL_S)
+        self.result_ttl = given.pop("RESULT_TTL", taskjob.RESULT_TTL_S)
         on_commit = given.pop("ON_COMMIT", None)
         self.on_commit = DEFAULT_DB_ALIAS if on_commit is True else on_commit or None
         known = ("MAX_ATTEMPTS", "RESULT_TTL", "ON_COMMIT")
@@ -135,7 +132,7 @@ class SidelambBackend(BaseTaskBackend):  # type: ignore[misc]  # Django has no t
             taskresult.put(task, run_after=timezone.now() + task.run_after)
         super().validate_task(task)
         taskjob.check_options(task, self.max_attempts)
-        taskjob.register(task, self.max_attempts)
+        taskjob.register(task, self.max_attempts, self.result_ttl)
 
     def enqueue(self, task: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """Store a task, in one round trip, and return its result.

@@ -65,10 +65,16 @@ def starting(payload: Mapping[str, Any], now: float, *_: Any) -> Iterator[Effect
 
 def ending(ended: Ended) -> Iterator[Effect]:
     """Keep the error."""
-    if ended.event in _WORDS:
+    if ended.event in _WORDS and not _is_kept(ended):
         attempt = attempt_of(ended.payload)
         said = json.dumps(_error(ended))
         yield _note(ended.payload, {f"error:{attempt}": said, f"error:{attempt - ERRORS_KEPT}": ""})
+
+
+def _is_kept(ended: Ended) -> bool:
+    """Say whether a task only dies of what was kept when it failed: a person did it, or its sandbox was ended."""
+    says_more = ended.error is not None or "error_class" in ended.changes
+    return ended.event is Event.DIED and not says_more and "error_class" in ended.payload
 
 
 def described(error: BaseException) -> list[str]:

@@ -41,7 +41,7 @@ _last = threading.local()
 def as_a_task(attempt: Any, call: Any) -> Any:
     """Run a task as Django says; leave other jobs alone."""
     job = find(attempt.name)
-    if job is None or "django" not in attempt.payload:
+    if job is None:
         return call()
     result = _last.result = taskresult.of_attempt(attempt, job.task, _kept(attempt))
     token = current.set(result)
@@ -64,8 +64,6 @@ def as_a_task(attempt: Any, call: Any) -> Any:
 @on_death
 def tell_of_death(payload: dict[str, Any], error: BaseException) -> None:
     """Send `task_finished` for a task that has failed for good."""
-    if "django" not in payload:
-        return
     job, told = find(str(payload.get("class"))), (str(payload.get("jid")), attempt_of(payload))
     if job is None or told in _told:
         return

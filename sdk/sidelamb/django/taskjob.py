@@ -20,7 +20,19 @@ from sidelamb.wording import shown
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["TaskJob", "check_options", "current", "find", "register", "register_all", "template_of"]
+__all__ = [
+    "RESULT_TTL_S",
+    "TaskJob",
+    "check_options",
+    "current",
+    "find",
+    "register",
+    "register_all",
+    "template_of",
+]
+
+RESULT_TTL_S = 7 * 86_400.0
+"""Results are kept for a week after the end of their task."""
 
 EXTRA = ("max_attempts", "backoff", "timeout", "unique_for")
 """Options that a task of ours has beside Django's."""
@@ -36,12 +48,18 @@ class TaskJob(Job[..., Any]):
         task: as it was declared.
     """
 
-    def __init__(self, task: Any, max_attempts: int) -> None:
-        options = {name: value for name, value in options_of(task, max_attempts).items() if name != "unique_for"}
+    def __init__(self, task: Any, max_attempts: int, result_ttl: float) -> None:
+        options = {**options_of(task, max_attempts), "result_ttl": result_ttl}
         super().__init__(task.func, {"name": task.module_path, **options})
         self.task = task
         self.is_iterable = False
-        self._made = Template(self.name, wire_head(self.options))  # takes anything: Django does not look either
+        self._made = template_of(task, max_attempts, result_ttl)
+
+    def with_options(self, options: dict[str, Any]) -> Template:
+        """Return its template with some options of a call changed; raises as `Job.using`."""
+        made = super().with_options(options)
+        made.head["django"] = self.task.backend
+        return made
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Run the task's function; an async one returns its coroutine."""
@@ -56,7 +74,7 @@ def find(path: str) -> TaskJob | None:
     return job if isinstance(job, TaskJob) else None
 
 
-def register(task: Any, max_attempts: int) -> None:
+def register(task: Any, max_attempts: int, result_ttl: float) -> None:
     """Have workers know a task, unless they do: a variant by `using` is no declaration.
 
     Raises:
@@ -66,7 +84,7 @@ def register(task: Any, max_attempts: int) -> None:
     if known is not None and known.task.func is task.func:
         return
     try:
-        registry.add(TaskJob(task, max_attempts))
+        registry.add(TaskJob(task, max_attempts, result_ttl))
     except JobError as error:
         raise invalid_task(str(error)) from error
 
@@ -76,7 +94,7 @@ def register_all(module: ModuleType | None) -> None:
     for task in list(vars(module).values()) if module else ():
         if isinstance(task, base.Task) and find(task.module_path) is None:
             try:
-                register(task, 1)
+                register(task, 1, RESULT_TTL_S)
             except invalid_task:
                 continue  # not one that could be enqueued here
 
@@ -100,7 +118,7 @@ def options_of(task: Any, max_attempts: int) -> dict[str, Any]:
 
 
 def template_of(task: Any, max_attempts: int, result_ttl: float) -> Template:
-    """Return what all enqueues of this variant of a task have in common.
+    """Return what all enqueues of this variant of a task have in common. It takes any arguments, as Django does.
 
     Raises:
         InvalidTask: its options cannot be.

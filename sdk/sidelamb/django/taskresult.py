@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.utils import timezone
 
-from sidelamb.django.compat import base
+from sidelamb.django.compat import base, invalid_backend, invalid_task
 from sidelamb.django.record import attempt_of
 from sidelamb.lenient import epoch_s, number
 from sidelamb.results import OVER
@@ -83,7 +83,7 @@ def of_record(jid: str, task: Any, fields: Mapping[str, str]) -> Any:
     """
     said = json.loads(fields["task"])
     run_after = when(said["run_after"])
-    task = task.using(queue_name=said["queue"], backend=said["backend"], run_after=run_after)
+    task = _variant(task, queue_name=said["queue"], backend=said["backend"], run_after=run_after)
     result = new(task, said["args"], said["kwargs"], jid)
     workers, is_over = _numbered(fields, "worker:"), fields.get("state") in OVER
     times = [text.partition(" ")[0] for text in workers]
@@ -107,6 +107,7 @@ def of_attempt(attempt: Any, task: Any, fields: Mapping[str, str]) -> Any:
     if fields.get("task"):
         result = of_record(attempt.jid, task, fields)
     else:
+        task = _variant(task, queue_name=payload.get("queue"), backend=payload.get("django"))
         result = new(task, payload.get("args", []), payload.get("kwargs", {}), attempt.jid)
         put(result, enqueued_at=when(payload.get("created_at")))
     now, count = timezone.now(), attempt_of(payload)
@@ -116,6 +117,14 @@ def of_attempt(attempt: Any, task: Any, fields: Mapping[str, str]) -> Any:
     put(result, status=Status.RUNNING, started_at=started, last_attempted_at=now, finished_at=None)
     put(result, worker_ids=[*workers, attempt.request_id])
     return result
+
+
+def _variant(task: Any, **changes: Any) -> Any:
+    """Return a task as it was enqueued; as it is declared if the settings do not allow that any more."""
+    try:
+        return task.using(**changes)
+    except (invalid_task, invalid_backend):
+        return task
 
 
 def error_of(described: Sequence[str]) -> Any:
