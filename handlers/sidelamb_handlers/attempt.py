@@ -198,32 +198,33 @@ class Runner:
 
     def attempt(self, a: Attempt) -> Decision:
         """Run a decoded attempt and return what becomes of its job."""
-        if self._gate is not None and not FIELDS.isdisjoint(a.payload):
-            refused = self._gate(a)
-            if refused is not None:
-                return refused
-        a.started_at = self._clock()
         token = running.set(a)
         try:
-            if carrying:
-                copy_context().run(self._perform_in_context, a)
+            if self._gate is not None and not FIELDS.isdisjoint(a.payload):
+                refused = self._gate(a)
+                if refused is not None:
+                    return refused
+            if carrying:  # in a context of its own: what a job sets there is not seen by the next one on its thread
+                copy_context().run(self._run, a)
             else:
-                self._perform(a)
-        except BaseException as error:
-            a.error = error
+                self._run(a)
         finally:
             running.reset(token)
-        a.ended_at = self._clock()
         return a.decision or SUCCEEDED if a.error is None else self.decide(a, a.error)
 
     def decide(self, a: Attempt, error: BaseException) -> Decision:
         """Return what an error means for the job."""
         return self._judge.decide(a, error)
 
-    def _perform_in_context(self, a: Attempt) -> None:
-        """Perform in a context of its own: what a job sets there is not seen by the next one on its thread."""
-        set_again(a.payload)
-        self._perform(a)
+    def _run(self, a: Attempt) -> None:
+        a.started_at = self._clock()
+        try:
+            if carrying:
+                set_again(a.payload)
+            self._perform(a)
+        except BaseException as error:
+            a.error = error
+        a.ended_at = self._clock()
 
     def _perform(self, a: Attempt) -> None:
         if not self._middleware:

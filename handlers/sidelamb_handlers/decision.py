@@ -110,11 +110,13 @@ _EVENTS = {Outcome.SUCCEEDED: Event.SUCCEEDED, Outcome.RETRY: Event.FAILED, Outc
 SUCCEEDED = Decision(Outcome.SUCCEEDED)
 
 
-def with_effects(decision: Decision, payload: Any, now: float, result: Any = None) -> Decision:
+def with_effects(
+    decision: Decision, payload: Any, now: float, result: Any = None, error: BaseException | None = None
+) -> Decision:
     """Return a decision about a job, with what its features have done."""
     if not isinstance(payload, dict) or FIELDS.isdisjoint(payload):
         return decision
-    ended = Ended(payload, decision.event, now, decision.changes, result)
+    ended = Ended(payload, decision.event, now, decision.changes, result, error)
     return replace(decision, effects=endings(ended))
 
 

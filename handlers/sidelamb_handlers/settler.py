@@ -57,9 +57,16 @@ class Settler:
         self.trouble: RedisError | None = None
         """Why the last flush failed; None if it did not."""
 
-    def add(self, field: str, decision: Decision, payload: Any = None, result: Any = None) -> None:
-        """Note what became of a job; with its payload, and what it returned, also for its features."""
-        self.pending[field] = with_effects(decision, payload, self._clock(), result)
+    def add(
+        self,
+        field: str,
+        decision: Decision,
+        payload: Any = None,
+        result: Any = None,
+        error: BaseException | None = None,
+    ) -> None:
+        """Note what became of a job; with its payload, what it returned or its error, also for its features."""
+        self.pending[field] = with_effects(decision, payload, self._clock(), result, error)
 
     def flush(self, until: float) -> bool:
         """Try once to write all pending decisions down; say whether nothing is pending any more.

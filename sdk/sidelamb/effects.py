@@ -29,7 +29,12 @@ if TYPE_CHECKING:
 
 __all__ = ["FIELDS", "Effect", "Ended", "Event", "beginnings", "endings", "startings"]
 
-_FEATURES = {"limit": "sidelamb.limits", "lock": "sidelamb.unique", "result_ttl": "sidelamb.results"}
+_FEATURES = {
+    "limit": "sidelamb.limits",
+    "lock": "sidelamb.unique",
+    "result_ttl": "sidelamb.results",
+    "django": "sidelamb.django.record",
+}
 """The field that marks a job, and the module of the feature."""
 
 FIELDS = frozenset(_FEATURES)
@@ -74,6 +79,8 @@ class Ended:
     """New fields of its payload: the error's, if it failed."""
     result: Any = None
     """What it returned, if it succeeded."""
+    error: BaseException | None = None
+    """What it failed with, where that is at hand."""
 
 
 def beginnings(payload: Mapping[str, Any], now: float, at: float | None) -> tuple[Effect, ...]:

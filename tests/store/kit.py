@@ -35,6 +35,7 @@ RESULT = STATUS._replace(verb="result")
 HOLD = Concurrent(2).taking("x", "j1", NOW, NOW + 60)
 PASS = Window(2, per=60).taking("x", "j1", NOW, NOW + 60)
 FILL = Bucket(2).taking("x", "j1", NOW, NOW + 60)
+NOTE = Effect("note", ("sidelamb:status:j",), ("error:1", "[]"))
 
 
 def job(n: int) -> bytes:
@@ -88,6 +89,7 @@ def _settle(link: Link) -> Call[Any]:
     leased(link, 6)
     moves = (
         replace(to_retry("1:default", NOW, b"r"), effects=[UNLOCK, RESULT, Concurrent(2).freeing("x", "j1")]),
+        replace(to_retry("1:default", NOW, b"r"), effects=[UNLOCK, RESULT, NOTE]),
         to_dead("2:default", NOW, b"d"),
         to_schedule("3:default", NOW),
         keep("4:default"),
@@ -97,7 +99,7 @@ def _settle(link: Link) -> Call[Any]:
 
 
 def _admit(_: Link) -> Call[Any]:
-    plain = Packed("j0", "a", "a", None, job(0), (LOCK._replace(keys=("sidelamb:lock:y",)), STATUS))
+    plain = Packed("j0", "a", "a", None, job(0), (LOCK._replace(keys=("sidelamb:lock:y",)), STATUS, NOTE))
     return STORE.admit([plain, Packed("j1", "a", "a", NOW + 9, job(1), (LOCK,))])
 
 
@@ -105,6 +107,7 @@ def _begin(link: Link) -> Call[Any]:
     leased(link, 2)
     link.command("SET", "sidelamb:lock:x", "j1")
     return STORE.begin("c:1", "0:default", "r1", [UNLOCK, STATUS, HOLD, PASS, FILL])
+    return STORE.begin("c:1", "0:default", "r1", [UNLOCK, STATUS, NOTE])
 
 
 def _finish(link: Link) -> Call[Any]:

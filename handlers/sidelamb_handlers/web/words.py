@@ -58,7 +58,7 @@ def ago(at: dt.datetime | None, now: dt.datetime) -> Markup:
 
 def is_hidden(record: JobRecord) -> bool:
     """Say whether a job's arguments are encrypted, and so are nobody's to see here."""
-    return any(record.payload.get(field) for field in ("encrypt", "encrypted"))
+    return any(record.payload.get(field) for field in ("sealed", "encrypt", "encrypted"))
 
 
 def arguments(record: JobRecord, most: int = SHORT) -> str:
