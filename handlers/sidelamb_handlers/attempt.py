@@ -204,7 +204,9 @@ class Runner:
                 refused = self._gate(a)
                 if refused is not None:
                     return refused
-            if carrying:  # in a context of its own: what a job sets there is not seen by the next one on its thread
+            if (
+                carrying
+            ):  # in a context of its own: what a job sets there is not seen by the next one on its thread
                 copy_context().run(self._run, a)
             else:
                 self._run(a)
