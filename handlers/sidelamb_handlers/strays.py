@@ -7,6 +7,7 @@ an executor's thread counts while it works, and not while it waits for work.
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 import time
@@ -71,8 +72,27 @@ def _working() -> set[threading.Thread]:
     executor = sys.modules.get("concurrent.futures.thread")
     if executor is None or not found:
         return found
-    frames = sys._current_frames()  # noqa: SLF001 - the only way to see what a thread is at
+    frames = _frames()
     return {each for each in found if not _waits_for_work(frames.get(each.ident or 0), executor.__file__)}
+
+
+def _frames() -> dict[int, object]:
+    """Return what each thread is at, by its id; the only way to see that.
+
+    Python holds a lock of the interpreter's meanwhile, which new threads need too. Were garbage collected then,
+    and did it wait for anything (a socket that is closed), the process would stand still for ever.
+    """
+    with _looking:
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            return dict(sys._current_frames())  # noqa: SLF001
+        finally:
+            if collects:
+                gc.enable()
+
+
+_looking = threading.Lock()
 
 
 def _waits_for_work(frame: object, file: str | None) -> bool:
