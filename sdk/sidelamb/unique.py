@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+from sidelamb import settings
 from sidelamb.effects import Effect, Event
 from sidelamb.lenient import number
 from sidelamb.payload import encode
@@ -23,10 +24,11 @@ from sidelamb.payload import encode
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from sidelamb.client import Client
     from sidelamb.effects import Ended
     from sidelamb.options import JobOptions
 
-__all__ = ["beginning", "ending", "lock_key", "marker", "starting"]
+__all__ = ["beginning", "ending", "holder", "lock_key", "marker", "release", "starting"]
 
 _ENDS = {Event.SUCCEEDED, Event.DIED, Event.DISCARDED, Event.DELETED}
 
@@ -45,6 +47,27 @@ def marker(options: JobOptions) -> Callable[[dict[str, Any], float | None], None
             payload["unique_until"] = until
 
     return mark
+
+
+def release(lock: str, client: Client | None = None) -> bool:
+    """Give a lock back by hand, whoever holds it, and say whether somebody did.
+
+    Args:
+        lock: the field `lock` of a job's payload.
+        client: through which; None for the process's.
+
+    Raises:
+        RedisError: Redis is away.
+    """
+    through = client or settings.default_client()
+    return bool(through.link.command("DEL", through.store.keys(lock_key(lock))))
+
+
+def holder(lock: str, client: Client | None = None) -> str | None:
+    """Return the id of the job that holds a lock, None if none does; args and raises as `release`."""
+    through = client or settings.default_client()
+    found = through.link.command("GET", through.store.keys(lock_key(lock)))
+    return None if found is None else found.decode()
 
 
 def lock_key(lock: str) -> str:
