@@ -86,9 +86,13 @@ def contained(
     words = ["/usr/bin/unshare", *new, *command]
     with log.open("wb") as file:
         process = subprocess.Popen(words, env=IMAGE_ENV | dict(env), stdout=file, stderr=file, cwd="/")
+    held = Contained(process, log)
     try:
-        yield Contained(process, log)
+        yield held
     finally:
+        # Another user than its parent's is not killed with it: Linux forgets that at the change.
+        with contextlib.suppress(OSError, IndexError):
+            os.kill(held.pid, signal.SIGKILL)
         process.kill()
         process.wait()
 
