@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +16,6 @@ from tests.system.ledger import read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 POLLERS = 16
 SETTINGS = """
@@ -36,17 +36,15 @@ def crowded(request, system, tmp_path: Path) -> Iterator[tuple[object, list[str]
     file = tmp_path / "many.toml"
     file.write_text(SETTINGS.format(queues=", ".join(f'"{q}"' for q in queues)))
     env = {**os.environ, **environment_of(system.stack.endpoint_url, {"SIDELAMB_REDIS_URL": system.server.url})}
-    command = [sys.executable, "-m", "sidelamb_handlers.poller", "--config", str(file)]
+    command = [sys.executable, str(Path(__file__).with_name("crowd.py")), str(POLLERS), str(file)]
     with open(tmp_path / "pollers.log", "wb") as log:  # noqa: PTH123
-        pollers = [subprocess.Popen(command, env=env, stdout=log, stderr=log) for _ in range(POLLERS)]
+        pollers = subprocess.Popen(command, env=env, stdout=log, stderr=log)
         try:
             system.wait(lambda: system.db.scard("processes") >= POLLERS, 90)
             yield system, queues
         finally:
-            for poller in pollers:
-                poller.terminate()
-            for poller in pollers:
-                poller.wait(60)
+            pollers.terminate()
+            pollers.wait(60)
 
 
 def test_each_job_runs_once_and_idle_ones_cost_a_look_a_second(crowded):
