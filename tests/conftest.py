@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -12,8 +13,17 @@ from typing import TYPE_CHECKING
 import pytest
 import redis
 
+from tests.order import dealt
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the long ones begin first."""
+    processes = os.environ.get("PYTEST_XDIST_WORKER_COUNT")
+    if processes:
+        items[:] = dealt(items, int(processes))
 
 
 def _binary() -> str:

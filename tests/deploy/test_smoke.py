@@ -50,7 +50,7 @@ def fargate(aws, root, log):
     over = threading.Event()
 
     def run():
-        while not over.wait(0.2):
+        while not over.wait(0.5):
             with contextlib.suppress(Exception):
                 stack = Stack(aws, NAME)
                 break
