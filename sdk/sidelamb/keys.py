@@ -48,6 +48,7 @@ class Keys:
         self.leases = self("sidelamb:leases")
         self.wake = self("sidelamb:wake")
         self.cancelled = self("sidelamb:cancelled")
+        self.locks = self("sidelamb:locks")
 
     def __call__(self, name: str) -> bytes:
         """Return the key `name` in this namespace."""
@@ -68,6 +69,10 @@ class Keys:
     def slots(self, capsule: str) -> bytes:
         """Return the set of a capsule's live leases: its slots in use, whichever poller took them."""
         return self("sidelamb:slots:" + capsule)
+
+    def in_flight(self, queue: str) -> bytes:
+        """Return the hash of what is in flight of a queue with a cap: by lease id, how many jobs."""
+        return self("sidelamb:in-flight:" + queue)
 
     def state(self, jid: str) -> bytes:
         """Return the hash that an iterable or cancelled job leaves between its executions."""

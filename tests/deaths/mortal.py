@@ -191,6 +191,7 @@ OPERATIONS = {
     "work well": work,
     "keep time": keep_time,
     "poll": poll,
+    "clear what is unique": lambda: Queue("default").clear(),
     "retry all": lambda: RetrySet().retry_all(),
     "kill all": lambda: RetrySet().kill_all(),
     "revive the dead": lambda: DeadSet().retry_all(),

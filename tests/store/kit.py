@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from sidelamb.api.calls import Calls, Shift
 from sidelamb.effects import Effect
-from sidelamb.limits import Bucket, Concurrent, Window
+from sidelamb.limits import LIMITS, NUMBERS, Bucket, Concurrent, Window
 from sidelamb.packing import Packed
 from sidelamb.results import progress
 from sidelamb.state import State, StateStore
 from sidelamb.store import Call, Store, keep, to_dead, to_retry, to_schedule
+from sidelamb.unique import LOCKS, unlock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,13 +29,16 @@ STATES = StateStore(STORE.keys)
 Make = "Callable[[Link], Call[Any]]"
 
 
-LOCK = Effect("lock", ("sidelamb:lock:x",), ("j1", 60_000))
-UNLOCK = Effect("unlock", ("sidelamb:lock:x",), ("j1",))
+LOCK = Effect("lock", ("sidelamb:lock:x", LOCKS), ("j1", 60_000, "x", NOW + 60, NOW))
+RELOCK = LOCK._replace(verb="relock")
+UNLOCK = unlock("x", "j1")
 STATUS = Effect("status", ("sidelamb:status:j", "sidelamb:bell:j"), (60_000, "state", "queued"))
 RESULT = STATUS._replace(verb="result")
 HOLD = Concurrent(2).taking("x", "j1", NOW, NOW + 60)
 PASS = Window(2, per=60).taking("x", "j1", NOW, NOW + 60)
 FILL = Bucket(2).taking("x", "j1", NOW, NOW + 60)
+LEAVE = Effect("leave", ("sidelamb:in-flight:default",), ("c:1",))
+RESET = Effect("reset", ("sidelamb:limit:bucket:y", LIMITS, NUMBERS), ("bucket:y",))
 NOTE = Effect("note", ("sidelamb:status:j",), ("error:1", "[]"))
 
 
@@ -75,8 +79,17 @@ def leased(link: Link, count: int, *, claim: bool = True) -> Held:
 def _reserve(link: Link) -> Call[Any]:
     link.run(STORE.enqueue([(q, job(n)) for n in range(5) for q in ("a", "b")]))
     link.command("LPUSH", "sidelamb:alone:a", job(77))
+    link.command("HSET", "sidelamb:in-flight:b", "c:gone", 4)
     return STORE.reserve(
-        ["c:1", "c:2", "c:3"], ["a", "b"], capsule="c", poller="p", expires=NOW, cap=9, most_jobs=2, most_bytes=999
+        ["c:1", "c:2", "c:3"],
+        ["a", "b"],
+        capsule="c",
+        poller="p",
+        expires=NOW,
+        cap=9,
+        most_jobs=2,
+        most_bytes=999,
+        caps={"b": 3},
     )
 
 
@@ -87,9 +100,10 @@ def _claim(link: Link) -> Call[Any]:
 
 def _settle(link: Link) -> Call[Any]:
     leased(link, 6)
+    link.command("HSET", "sidelamb:in-flight:default", "c:1", 6)
     moves = (
         replace(to_retry("1:default", NOW, b"r"), effects=[UNLOCK, RESULT, Concurrent(2).freeing("x", "j1")]),
-        replace(to_retry("1:default", NOW, b"r"), effects=[UNLOCK, RESULT, NOTE]),
+        replace(to_retry("1:default", NOW, b"r"), effects=[UNLOCK, RESULT, NOTE, LEAVE]),
         to_dead("2:default", NOW, b"d"),
         to_schedule("3:default", NOW),
         keep("4:default"),
@@ -99,7 +113,7 @@ def _settle(link: Link) -> Call[Any]:
 
 
 def _admit(_: Link) -> Call[Any]:
-    plain = Packed("j0", "a", "a", None, job(0), (LOCK._replace(keys=("sidelamb:lock:y",)), STATUS, NOTE))
+    plain = Packed("j0", "a", "a", None, job(0), (LOCK._replace(keys=("sidelamb:lock:y", LOCKS)), STATUS, NOTE))
     return STORE.admit([plain, Packed("j1", "a", "a", NOW + 9, job(1), (LOCK,))])
 
 
@@ -120,7 +134,11 @@ def _release(link: Link) -> Call[Any]:
 
 
 def _narrow(link: Link) -> Call[Any]:
-    return STORE.narrow(leased(link, 4), ("c:a", "c:b"), first=2, request_id="r1", poller="p", expires=NOW)
+    held = leased(link, 4)
+    link.command("HSET", "sidelamb:in-flight:default", "c:1", 4)
+    return STORE.narrow(
+        held, ("c:a", "c:b"), first=2, request_id="r1", poller="p", expires=NOW, capped=["default"]
+    )
 
 
 def _reap(link: Link) -> Call[Any]:
@@ -131,6 +149,13 @@ def _reap(link: Link) -> Call[Any]:
         to_dead("2:default", NOW, b"d"),
     ]
     return STORE.reap(held, "c", now=NOW + 90, moves=moves)
+
+
+def _lost(link: Link) -> Call[Any]:
+    leased(link, 3)
+    _lone_queue(link)
+    _sets(link, "schedule")
+    return API.lost(["1", "77"], [b"a"], [b"c:1"])
 
 
 def _sets(link: Link, name: str) -> None:
@@ -151,7 +176,7 @@ def _promote_front(link: Link) -> Call[Any]:
 def _shift(link: Link) -> Call[Any]:
     _sets(link, "retry")
     shifts = [
-        Shift(b"m0", b"n0", "a"),
+        Shift(b"m0", b"n0", "a", effects=[RELOCK]),
         Shift(b"m1", dead=True),
         Shift(b"m2", at=NOW + 9),
         Shift(b"m3", effects=[UNLOCK]),
@@ -200,11 +225,13 @@ CASES: dict[str, Callable[[Link], Call[Any]]] = {
     "claim": _claim,
     "clear": _after(_lone_queue, API.clear("a")),
     "deploy": lambda _: STORE.mark_deploy("v1", NOW),
+    "drop": _after(_lone_queue, API.drop("a", b"queue:a", [job(1)], [[UNLOCK]])),
     "due": _after(lambda link: _sets(link, "retry"), STORE.due("retry", NOW)),
     "enqueue": lambda _: STORE.enqueue([("a", job(1)), ("b", job(2))]),
     "finish": _finish,
     "forget": _forget,
     "lease": lambda link: STORE.lease(leased(link, 2).lease),
+    "lost": _lost,
     "look": _after(_lone_queue, STORE.look(["a", "b"])),
     "mend_lease": _mend_lease,
     "mend_queue": _after(_lone_queue, API.mend_queue("a")),
@@ -228,6 +255,7 @@ CASES: dict[str, Callable[[Link], Call[Any]]] = {
     "push": lambda _: STORE.enqueue([("a", job(1))]),
     "read": _after(_lone_queue, API.read((b"queue:a", "LLEN"), (b"retry", "ZCARD"))),
     "reap": _reap,
+    "recount": lambda link: STORE.recount(leased(link, 2).lease, "default"),
     "release": _release,
     "reserve": _reserve,
     "schedule": lambda _: STORE.schedule([(NOW, job(1))]),
@@ -236,6 +264,6 @@ CASES: dict[str, Callable[[Link], Call[Any]]] = {
     "signal": _after(lambda link: link.command("SADD", "processes", "me"), API.signal("me", "TSTP")),
     "state": lambda _: STATES.read("j1"),
     "walk": _after(lambda link: _sets(link, "retry"), API.walk(b"retry", NOW - 1, b"", 10)),
-    "take": lambda _: Call("take", [b"sidelamb:limit:concurrent:x"], [1, "hold", 1, 1, 6, *HOLD.args], str),
+    "take": lambda _: API.take([HOLD, PASS, FILL, RESET]),
     "unqueue": _after(_lone_queue, API.unqueue(b"queue:a", job(1), [UNLOCK])),
 }
