@@ -12,6 +12,8 @@ from sidelamb.packing import Packed
 from sidelamb.results import progress
 from sidelamb.state import State, StateStore
 from sidelamb.store import Call, Store, keep, to_dead, to_retry, to_schedule
+from sidelamb.timetable import Records
+from sidelamb.timetable_calls import Planned, TimetableCalls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +27,8 @@ NOW = 1_795_405_727.5
 STORE = Store()
 API = Calls(STORE.keys)
 STATES = StateStore(STORE.keys)
+TIMETABLE = TimetableCalls(STORE.keys)
+DECLARED = Records("app", "d2", {"p": b"{}", "q": b"{}"})
 Make = "Callable[[Link], Call[Any]]"
 
 
@@ -163,6 +167,25 @@ def _metrics(_: Link) -> Call[Any]:
     return STORE.metrics({"a|p": 1}, {"j|1": 60}, {"h|1": (60, {0: 1})})
 
 
+def _tick(link: Link) -> Call[Any]:
+    link.run(TIMETABLE.sync(DECLARED, NOW))
+    first = Packed("j0", "a", "a", None, job(0), (LOCK, STATUS))
+    jobs = [(NOW, first), (NOW, first._replace(jid="j1", raw=job(1)))]
+    return TIMETABLE.tick(Planned("p", -NOW, b"{}", paused=False, last=0.0), NOW + 60, NOW, NOW, jobs)
+
+
+def _timetable(link: Link) -> Call[Any]:
+    link.run(TIMETABLE.sync(Records("app", "d1", {"o": b"{}", "p": b"[]"}), NOW - 9))
+    link.command(*TIMETABLE.ask())
+    return TIMETABLE.sync(DECLARED, NOW)
+
+
+def _drop_periodic(link: Link) -> Call[Any]:
+    link.run(TIMETABLE.sync(DECLARED, NOW))
+    link.command("SADD", "sidelamb:periodic:paused", "p")
+    return TIMETABLE.drop("p")
+
+
 def _cancel(link: Link) -> Call[Any]:
     return STATES.cancel("j1", NOW)
 
@@ -200,6 +223,7 @@ CASES: dict[str, Callable[[Link], Call[Any]]] = {
     "claim": _claim,
     "clear": _after(_lone_queue, API.clear("a")),
     "deploy": lambda _: STORE.mark_deploy("v1", NOW),
+    "drop_periodic": _drop_periodic,
     "due": _after(lambda link: _sets(link, "retry"), STORE.due("retry", NOW)),
     "enqueue": lambda _: STORE.enqueue([("a", job(1)), ("b", job(2))]),
     "finish": _finish,
@@ -218,6 +242,7 @@ CASES: dict[str, Callable[[Link], Call[Any]]] = {
     "metrics": _metrics,
     "narrow": _narrow,
     "pause": lambda _: API.pause("a", paused=True),
+    "overdue": _after(lambda link: leased(link, 2), STORE.overdue(NOW + 99)),
     "payloads": lambda link: STORE.payloads(leased(link, 2).lease, ["0:default"]),
     "progress": _after(
         lambda link: link.command("HSET", "sidelamb:status:j1", "state", "running"),
@@ -237,5 +262,8 @@ CASES: dict[str, Callable[[Link], Call[Any]]] = {
     "state": lambda _: STATES.read("j1"),
     "walk": _after(lambda link: _sets(link, "retry"), API.walk(b"retry", NOW - 1, b"", 10)),
     "take": lambda _: Call("take", [b"sidelamb:limit:concurrent:x"], [1, "hold", 1, 1, 6, *HOLD.args], str),
+    "register": lambda _: TIMETABLE.register("p", b"{}", NOW),
+    "tick": _tick,
+    "timetable": _timetable,
     "unqueue": _after(_lone_queue, API.unqueue(b"queue:a", job(1), [UNLOCK])),
 }
