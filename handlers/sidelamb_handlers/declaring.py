@@ -26,6 +26,11 @@ __all__ = ["Declaring", "ask_for_it"]
 
 FILE = "sidelamb.toml"
 
+TRIES = 3
+"""Sandboxes that may die of the app's imports; then what is periodic goes on without them for a while."""
+TRY_AGAIN_S = 600
+"""That while, from the first of them on."""
+
 
 class Declaring:
     """What one sandbox declares.
@@ -43,6 +48,7 @@ class Declaring:
         self._link = link
         self._store = store
         self._records: Records | None = None
+        self._warned = False
         self.looked = False
         """Whether the app's modules were imported, or that was tried."""
 
@@ -65,15 +71,33 @@ class Declaring:
         """
         from sidelamb.timetable_calls import Synced, TimetableCalls  # noqa: PLC0415 - only where there is something
 
-        if not self.looked:
-            self.looked = True
-            self._records = self._read()
+        if not self.looked and not self._look():
+            return
         calls = TimetableCalls(self._store.keys)
         if self._records is None:
             self._link.command(*calls.ask_no_more())
             return
         if self._link.run(calls.sync(self._records, now)) is Synced.WRITTEN:
             _log.info("periodic jobs of %s: %s", self._source, ", ".join(self._records.records) or "none")
+
+    def _look(self) -> bool:
+        """Import the app's modules and see what they declare; say whether that was tried."""
+        key = self._store.keys.periodic_imports
+        self._link.command(b"SET", key, 0, b"NX", b"EX", TRY_AGAIN_S)
+        if self._link.command(b"INCR", key) > TRIES:
+            if not self._warned:
+                _log.error(
+                    "%d sandboxes of the scheduler have died while they imported SIDELAMB_JOBS (%s), and what is "
+                    "periodic stays as it was: give the scheduler more memory or time",
+                    TRIES,
+                    ", ".join(self._modules),
+                )
+            self._warned = True
+            return False
+        self._records = self._read()
+        self.looked = True
+        self._link.command(b"DEL", key)
+        return True
 
     def _read(self) -> Records | None:
         """Return what is declared now; None if that cannot be said whole."""

@@ -54,6 +54,7 @@ class Keys:
         self.periodic_last = self("sidelamb:periodic:last")
         self.periodic_owners = self("sidelamb:periodic:owners")
         self.periodic_sources = self("sidelamb:periodic:sources")
+        self.periodic_imports = self("sidelamb:periodic:imports")
 
     def __call__(self, name: str) -> bytes:
         """Return the key `name` in this namespace."""

@@ -380,6 +380,26 @@ class TestDeploys:
         assert any("stays as it was" in line["text"] for line in lines)
         assert db.zscore("sidelamb:periodic:due", "?") is None, "nobody is woken for it again and again"
 
+    def test_one_whose_imports_kill_the_scheduler_stops_no_tick(
+        self, deploy, periodics, clock, lines, monkeypatch
+    ):
+        class Killed(BaseException):
+            """As the end of a process."""
+
+        def die(_: object) -> None:
+            raise Killed
+
+        periodics.register("own", clean, "* * * * *")
+        go(deploy())
+        monkeypatch.setattr(registry, "load", die)
+        clock.at += MINUTE
+        for _ in range(3):
+            with pytest.raises(Killed):
+                go(deploy(("a", "* * * * *")))
+        made = deploy(("a", "* * * * *"))
+        assert go(made) == 1
+        assert sum("have died while they imported" in line["text"] for line in lines) == 1
+
     def test_what_is_due_otherwise_is_promoted_before_code_is_imported(self, deploy, clock, db, monkeypatch):
         db.zadd("schedule", {json.dumps({"class": "x", "queue": "default", "args": [], "jid": "s"}): START - 1})
         seen = []

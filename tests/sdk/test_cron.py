@@ -65,6 +65,10 @@ class TestSummerTime:
     def test_what_repeats_within_the_day_follows_the_clock_on_the_wall(self, tz, day, cron, minutes, hours):
         assert on(day[tz], cron, tz) == by_wall(day[tz], tz, minutes, hours)
 
+    def test_a_list_of_all_hours_is_a_list_of_times_of_day(self, tz):
+        assert len(on(BACK[tz], "0 0-23 * * *", tz)) == 24
+        assert len(on(FORWARD[tz], "0 0-23 * * *", tz)) == 23
+
     def test_a_quarter_of_an_hour_is_that_long_through_both_changes(self, tz):
         for day in (FORWARD[tz], BACK[tz]):
             ticks = list(islice(ticks_after("p", "*/15 * * * *", tz, midnight(day, tz)), 200))
