@@ -63,8 +63,12 @@ class Declaring:
             return minute and self._records is not None and bool(self._records.records)
         return minute or not self.looked or tick <= MARK_SCORE
 
-    def sync(self, now: float) -> None:
+    def sync(self, now: float, *, asked: bool = False) -> None:
         """Write it down, if it is not there already.
+
+        Args:
+            now: epoch s.
+            asked: whether a worker has asked for it.
 
         Raises:
             RedisError: Redis is away.
@@ -73,6 +77,11 @@ class Declaring:
 
         if not self.looked and not self._look():
             return
+        if asked and not self._modules:
+            _log.error(
+                "the app has periodic jobs, and SIDELAMB_JOBS is not set for the scheduler; set it there as it is "
+                "set for the worker"
+            )
         calls = TimetableCalls(self._store.keys)
         if self._records is None:
             self._link.command(*calls.ask_no_more())

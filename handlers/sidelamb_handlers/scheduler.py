@@ -100,7 +100,7 @@ class Scheduler:
         if app is not None and app.wants(tick, minute=minute):
             if not app.looked:
                 self._promote(done, until)  # before code is imported that might never come back
-            app.sync(self._clock())
+            app.sync(self._clock(), asked=tick is not None and tick <= MARK_SCORE)
             tick = MARK_SCORE
         if tick is not None and tick <= self._clock():
             self._tick(done, until)

@@ -33,8 +33,8 @@ HISTORY_S = 400 * 86_400
 HOLD_S = 120.0
 """So long does what was replaced not come back by itself: in a deploy, sandboxes of old code may still start."""
 
-MARK = "?"
-"""Stands at the head of the due ones, and asks the scheduler to look at the app's modules."""
+MARK = "<look>"
+"""Stands at the head of the due ones, and asks the scheduler to look at the app's modules. No name can be so."""
 
 
 class Synced(IntEnum):

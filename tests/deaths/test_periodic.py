@@ -9,6 +9,7 @@ import redis
 from sidelamb import periodic, timetable
 from sidelamb.api import Periodics
 from sidelamb.client import Client
+from sidelamb.timetable_calls import TimetableCalls
 from sidelamb_handlers.declaring import Declaring
 from sidelamb_handlers.scheduler import Scheduler
 from tests.deaths.mortal import TICKS_AT, act
@@ -32,7 +33,7 @@ def prepare(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     with redis.Redis.from_url(world.url) as db:
         db.flushdb()
     client = Client(world.url)
-    client.link.command("ZADD", client.store.keys.periodic_due, -9e15, "?")
+    client.link.command(*TimetableCalls(client.store.keys).ask())
     declaring = Declaring({"SIDELAMB_STACK": "app"}, client.link, client.store)
     Scheduler(client.link, client.store, clock=lambda: EARLIER, declaring=declaring).make_pass(EARLIER + 60)
     client.link.close()

@@ -15,7 +15,7 @@ from sidelamb import Client, job, periodic, registry, timetable
 from sidelamb.api import Periodics
 from sidelamb.errors import RedisError
 from sidelamb.link import Link
-from sidelamb.timetable_calls import HOLD_S, Synced, TimetableCalls
+from sidelamb.timetable_calls import HOLD_S, MARK, Synced, TimetableCalls
 from sidelamb_handlers.declaring import Declaring
 from sidelamb_handlers.scheduler import Scheduler
 from tests.handlers.kit import STORE, Context, event_for, reserve, waiting
@@ -87,7 +87,7 @@ def deploy(link: Link, clock: Clock, tmp_path: Any, declared: dict[str, Any]) ->
         (tmp_path / "sidelamb.toml").write_text(file)
         if ask:
             link.command(*TimetableCalls(STORE.keys).ask())
-        environ = {"SIDELAMB_STACK": "app", "LAMBDA_TASK_ROOT": str(tmp_path), **environ}
+        environ = {"SIDELAMB_STACK": "app", "SIDELAMB_JOBS": "json", "LAMBDA_TASK_ROOT": str(tmp_path), **environ}
         return Scheduler(link, STORE, clock=clock, declaring=Declaring(environ, link, STORE))
 
     return start
@@ -378,7 +378,7 @@ class TestDeploys:
         clock.at += MINUTE
         assert go(made) == 2
         assert any("stays as it was" in line["text"] for line in lines)
-        assert db.zscore("sidelamb:periodic:due", "?") is None, "nobody is woken for it again and again"
+        assert db.zscore("sidelamb:periodic:due", MARK) is None, "nobody is woken for it again and again"
 
     def test_one_whose_imports_kill_the_scheduler_stops_no_tick(
         self, deploy, periodics, clock, lines, monkeypatch
@@ -424,7 +424,11 @@ class TestWhoAsks:
         make_worker().handle(
             leased(json.dumps({"class": "x", "queue": "default", "args": [], "jid": "1"}).encode()), Context()
         )
-        assert db.zscore("sidelamb:periodic:due", "?") is None
+        assert db.zscore("sidelamb:periodic:due", MARK) is None
+
+    def test_a_scheduler_without_modules_says_so(self, deploy, lines):
+        go(deploy(SIDELAMB_JOBS=""))
+        assert any("SIDELAMB_JOBS is not set for the scheduler" in line["text"] for line in lines)
 
     def test_a_look_shows_the_poller_that_the_scheduler_is_asked(self, link):
         assert link.run(STORE.look(())).tick is None
