@@ -133,7 +133,7 @@ class _Draining:
         """Run job after job, up to epoch s `last`, None for what is due now; gives None after each."""
         while True:
             made = self._scheduler.make_pass(self._clock() + INVOCATION_S)
-            moved = made.promoted + made.to_dead + made.reaped + made.planned
+            moved = made.promoted + made.to_dead + made.reaped + made.ticked + made.planned
             while self._run_next():
                 moved += 1
                 yield

@@ -60,7 +60,7 @@ class Pass:
     ticked: int = 0
     """Periodic jobs that were enqueued."""
     planned: int = 0
-    """Periodic jobs whose next time was set."""
+    """Periodic jobs whose next time was set, without a job."""
 
 
 class Scheduler:
@@ -118,7 +118,7 @@ class Scheduler:
 
         ticker = Ticker(self._link, self._store, self._clock)
         ticker.run(until)
-        done.ticked, done.planned = ticker.ticked, ticker.moved
+        done.ticked, done.planned = ticker.ticked, ticker.planned
 
     def _reap(self, done: Pass, until: float) -> float | None:
         """Reap; return when the next periodic job is due, None if there is none."""

@@ -47,14 +47,14 @@ class Ticker:
 
     Attributes:
         ticked: jobs that were enqueued.
-        moved: periodic jobs whose time was set.
+        planned: periodic jobs whose next time was set, without a job.
     """
 
     link: Link
     store: Store
     clock: Callable[[], float] = time.time
     ticked: int = 0
-    moved: int = 0
+    planned: int = 0
 
     def run(self, until: float) -> None:
         """Enqueue all that is due, or what can be done until epoch s `until`; raises as `Link.run`."""
@@ -98,7 +98,7 @@ class Ticker:
             _log.error("periodic %s could not be enqueued: %s", planned.name, error)
             return False
         if answer is not None:
-            self.moved += 1
+            self.planned += not move.jobs
             self.ticked += answer.count("")
         return True
 

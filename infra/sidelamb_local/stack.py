@@ -15,7 +15,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
-from sidelamb.errors import RedisError
+from sidelamb.errors import ConfigError, RedisError
 from sidelamb.keys import Keys
 from sidelamb.link import Link
 from sidelamb.timetable_calls import TimetableCalls
@@ -223,7 +223,12 @@ class Stack:
 
     def _ask_for_periodic(self, *projects: Project) -> None:
         """Have the scheduler look at what is periodic in the app; a worker asks only when it runs."""
-        if any(project.is_periodic for project in projects):
+        try:
+            is_any = any(project.is_periodic for project in projects)
+        except ConfigError as error:  # the file is being edited
+            self._on_line(STACK, str(error))
+            return
+        if is_any:
             link = Link(self.redis_url)
             with suppress(RedisError):  # whoever needs it more says so
                 link.command(*TimetableCalls(Keys(self.namespace)).ask())
