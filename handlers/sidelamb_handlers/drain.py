@@ -147,7 +147,7 @@ class _Draining:
     def _due(self, last: float | None) -> float | None:
         """Return when the next entry is due, or, up to a time, for they go on for ever, the next periodic job."""
         look = self._client.link.run(self._client.store.look(()))
-        times = [look.due, None if last == math.inf else look.tick]
+        times = [look.due, None if last == math.inf or (look.tick or 0) < 0 else look.tick]
         return min((at for at in times if at is not None), default=None)
 
     def close(self) -> None:

@@ -127,7 +127,7 @@ def periodic(
     def note(job: J) -> J:
         if not isinstance(job, Job):
             raise JobError(f"@periodic({cron!r}) stands above @job, not above {shown(job)}")
-        made = checked(Entry(name or job.name, job, cron, tz, _args(args), _kwargs(kwargs), missed, dict(options)))
+        made = checked(Entry(name or job.name, job, cron, tz, args, kwargs or {}, missed, options))
         old = declared.get(made.name)
         if old is not None and old != made and registry.find(old.job.name) is old.job:
             raise NameTaken(
@@ -156,6 +156,10 @@ def checked(entry: Entry) -> Entry:
         )
     if type(entry.tz) is not str or not entry.tz:
         raise BadOption(f"{where}: tz is {shown(entry.tz)}; expected a time zone's name, like 'Europe/Paris'")
+    if not isinstance(entry.args, list | tuple):
+        raise BadOption(f"{where}: args is {shown(entry.args)}; expected a list, like [12]")
+    if not isinstance(entry.kwargs, dict):
+        raise BadOption(f"{where}: kwargs is {shown(entry.kwargs)}; expected a dict, like {{'day': 12}}")
     if entry.missed not in get_args(Missed):
         raise BadOption(f"{where}: missed is {shown(entry.missed)}; expected 'once', 'skip' or 'all'")
     entry.job.options.for_call(where, dict(entry.options))
@@ -188,15 +192,3 @@ def records_of(source: str, entries: Iterable[Entry]) -> Records:
         records[entry.name] = entry.record()
     digest = hashlib.sha256(encode([[name, raw.decode()] for name, raw in records.items()])).hexdigest()[:24]
     return Records(source, digest, records)
-
-
-def _args(args: Any) -> tuple[Any, ...]:
-    if not isinstance(args, list | tuple):
-        raise BadOption(f"@periodic: args is {shown(args)}; expected a list, like args=[12]")
-    return tuple(args)
-
-
-def _kwargs(kwargs: Any) -> dict[str, Any]:
-    if kwargs is not None and not isinstance(kwargs, dict):
-        raise BadOption(f"@periodic: kwargs is {shown(kwargs)}; expected a dict, like kwargs={{'day': 1}}")
-    return dict(kwargs or {})

@@ -152,6 +152,10 @@ class TimetableCalls:
 
         return Call("tick", places.keys, args + effects, read)
 
+    def resume(self, name: str, now: float) -> Call[bool]:
+        """Let its ticks count again; reads whether it was paused."""
+        return Call("resume", [self._keys.periodic_paused, self._keys.periodic_due], [name, now], bool)
+
     def drop(self, name: str) -> Call[bool]:
         """Take a periodic job out; reads whether it was there."""
         k = self._keys

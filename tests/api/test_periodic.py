@@ -92,6 +92,11 @@ def test_a_job_that_is_none(periodics):
         periodics.register("p", "tidy", "* * * * *")
 
 
+def test_arguments_that_are_none(periodics):
+    with pytest.raises(BadOption, match="periodic p: args is 'abc'"):
+        periodics.register("p", tidy, "* * * * *", args="abc")
+
+
 def test_what_code_declares_is_not_registered_over(client, periodics, monkeypatch):
     monkeypatch.setattr(timetable, "declared", {})
     periodic("0 3 * * *", name="night")(tidy)

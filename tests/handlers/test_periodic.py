@@ -490,6 +490,16 @@ class TestByHand:
         assert go(scheduler) == 1
         assert ticks(db) == [START + 30 + 3 * MINUTE]
 
+    def test_resume_makes_up_for_nothing_that_nobody_saw_either(self, periodics, scheduler, clock, db):
+        periodics.register("p", clean, "* * * * *", missed="all")
+        go(scheduler)
+        periodics.pause("p")
+        clock.at += 3 * MINUTE
+        periodics.resume("p")
+        assert go(scheduler) == 0
+        clock.at += MINUTE
+        assert go(scheduler) == 1
+
     def test_run_now_is_beside_the_ticks(self, periodics, scheduler, clock, db):
         periodics.register("p", clean, "* * * * *")
         jid = periodics.run_now("p")  # before the scheduler has looked

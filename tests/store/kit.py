@@ -180,6 +180,12 @@ def _timetable(link: Link) -> Call[Any]:
     return TIMETABLE.sync(DECLARED, NOW)
 
 
+def _resume(link: Link) -> Call[Any]:
+    link.run(TIMETABLE.sync(DECLARED, NOW - 9))
+    link.command("SADD", "sidelamb:periodic:paused", "p")
+    return TIMETABLE.resume("p", NOW)
+
+
 def _drop_periodic(link: Link) -> Call[Any]:
     link.run(TIMETABLE.sync(DECLARED, NOW))
     link.command("SADD", "sidelamb:periodic:paused", "p")
@@ -263,6 +269,7 @@ CASES: dict[str, Callable[[Link], Call[Any]]] = {
     "walk": _after(lambda link: _sets(link, "retry"), API.walk(b"retry", NOW - 1, b"", 10)),
     "take": lambda _: Call("take", [b"sidelamb:limit:concurrent:x"], [1, "hold", 1, 1, 6, *HOLD.args], str),
     "register": lambda _: TIMETABLE.register("p", b"{}", NOW),
+    "resume": _resume,
     "tick": _tick,
     "timetable": _timetable,
     "unqueue": _after(_lone_queue, API.unqueue(b"queue:a", job(1), [UNLOCK])),

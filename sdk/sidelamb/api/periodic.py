@@ -150,7 +150,7 @@ class Periodics(View):
 
         if not isinstance(job, Job):
             raise BadOption(f"periodic {name}: {shown(job)} is no job; give the function that stands under @job")
-        entry = checked(Entry(name, job, cron, tz, tuple(args), dict(kwargs or {}), missed, dict(options)))
+        entry = checked(Entry(name, job, cron, tz, args, kwargs or {}, missed, options))
         owner = yield self._timetable.register(name, entry.record(), self._now())
         if owner:
             raise ConfigError(
@@ -170,7 +170,7 @@ class Periodics(View):
     def _resume(self, name: str) -> Steps[bool]:
         """Let its ticks count again, from the next one on; say whether it was paused. Raises as `pause`."""
         yield from self._planned(name)
-        return bool((yield ("SREM", self._keys.periodic_paused, name)))
+        return bool((yield self._timetable.resume(name, self._now())))
 
     def _run_now(self, name: str) -> Steps[str]:
         """Enqueue it now, paused or not, beside its ticks; return the job's id, or of the one that keeps it out.
