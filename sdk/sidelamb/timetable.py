@@ -11,6 +11,7 @@ there; what is wrong with a declaration is said here, by the module that has it.
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, get_args
 
@@ -71,6 +72,7 @@ class Entry:
         Raises:
             BadOption: its job does not take these arguments, or cannot be periodic.
         """
+        _check_clock(self)
         try:
             return encode(self._record())
         except JobError as error:
@@ -141,7 +143,7 @@ def periodic(
 
 
 def checked(entry: Entry) -> Entry:
-    """Return an entry that can be. Cron and time zone are looked at where `cronsim` is installed.
+    """Return an entry that can be; cron and time zone are read where that costs no cold start.
 
     Raises:
         UnknownOption, BadOption: it cannot.
@@ -163,6 +165,15 @@ def checked(entry: Entry) -> Entry:
     if entry.missed not in get_args(Missed):
         raise BadOption(f"{where}: missed is {shown(entry.missed)}; expected 'once', 'skip' or 'all'")
     entry.job.options.for_call(where, dict(entry.options))
+    if (
+        "AWS_LAMBDA_RUNTIME_API" not in os.environ
+    ):  # a worker's cold start does not wait for that; `record` says it
+        _check_clock(entry)
+    return entry
+
+
+def _check_clock(entry: Entry) -> None:
+    """Raise BadOption if its cron or time zone is none, where `cronsim` is installed."""
     try:
         with late_import:
             from sidelamb.cron import check  # noqa: PLC0415 - only for those who have periodic jobs
@@ -170,8 +181,7 @@ def checked(entry: Entry) -> Entry:
         if error.name != "cronsim":
             raise
     else:
-        check(entry.name, cron, entry.tz)
-    return entry
+        check(entry.name, entry.cron, entry.tz)
 
 
 def records_of(source: str, entries: Iterable[Entry]) -> Records:

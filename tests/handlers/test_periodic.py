@@ -8,6 +8,7 @@ import random
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -222,6 +223,34 @@ class TestOnce:
         go(scheduler)
         clock.at += MINUTE
         assert go(scheduler) == 2
+
+
+class TestSummerTime:
+    """A scheduler that looks every five minutes, through the nights in which clocks change."""
+
+    @pytest.mark.parametrize(
+        ("day", "tz"),
+        [
+            (dt.date(2026, 3, 29), "Europe/Paris"),
+            (dt.date(2026, 10, 25), "Europe/Paris"),
+            (dt.date(2026, 3, 8), "America/New_York"),
+            (dt.date(2026, 11, 1), "America/New_York"),
+        ],
+    )
+    def test_a_night(self, day, tz, periodics, scheduler, clock, db):
+        start = clock.at = dt.datetime.combine(day, dt.time(0, 1), ZoneInfo(tz)).timestamp()
+        for cron in ("*/15 * * * *", "30 1 * * *", "30 2 * * *"):
+            periodics.register(cron.replace(" ", "_").replace("/", "-"), clean, cron, tz=tz, args=[cron])
+        while clock.at < start + 6 * 3_600:
+            go(scheduler)
+            clock.at += 300
+        found: dict[str, list[float]] = {}
+        for raw in waiting(db):
+            told = json.loads(raw)
+            found.setdefault(told["args"][0], []).append(told["tick"])
+        quarters = found.pop("*/15 * * * *")
+        assert quarters == [start + 14 * 60 + n * 900 for n in range(23)]
+        assert [len(ticks) for ticks in found.values()] == [1, 1]
 
 
 class TestMissedTicks:

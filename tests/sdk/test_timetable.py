@@ -111,6 +111,14 @@ def test_what_cannot_be_is_said_where_it_stands(options, said):
     assert "\n" not in str(told.value)
 
 
+def test_a_sandbox_leaves_cron_to_the_scheduler_who_says_the_same(declared, monkeypatch):
+    """It would cost each worker's cold start milliseconds, and a wrong line would end it."""
+    monkeypatch.setenv("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:1")
+    periodic("61 3 * * *", args=["a"])(tidy)
+    with pytest.raises(BadOption, match=r"periodic periodic\.tidy: cron '61 3"):
+        records_of("app", declared.values())
+
+
 def test_an_unknown_option_is_one_of_a_job():
     with pytest.raises(UnknownOption, match="Did you mean 'queue'"):
         periodic("0 3 * * *", qeue="low")(tidy)  # type: ignore[call-arg]
