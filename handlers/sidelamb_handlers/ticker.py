@@ -7,13 +7,14 @@ in the log; it comes back when it is declared anew.
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from sidelamb.api.calls import Calls
 from sidelamb.cron import due, ticks_after
-from sidelamb.errors import JobError, Malformed, RedisRefused
+from sidelamb.errors import RedisRefused, SidelambError
 from sidelamb.timetable_calls import MARK, Planned, TimetableCalls, packed, tick_jid
 from sidelamb_handlers.logger import new_logger
 
@@ -60,12 +61,14 @@ class Ticker:
         """Enqueue all that is due, or what can be done until epoch s `until`; raises as `Link.run`."""
         key, stuck = self.store.keys.periodic_due, 0
         while self.clock() < until:
-            now = self.clock()
+            now, before = self.clock(), (self.ticked, self.planned, stuck)
             found = self.link.command(b"ZRANGEBYSCORE", key, b"-inf", now, b"WITHSCORES", b"LIMIT", stuck, AT_ONCE)
             if not found:
                 return
             for planned in self._read(found[::2], found[1::2]):
                 stuck += not self._tick(planned, now)
+            if (self.ticked, self.planned, stuck) == before:
+                return  # another ticker does it
 
     def _read(self, names: list[bytes], scores: list[bytes]) -> list[Planned]:
         k = self.store.keys
@@ -74,13 +77,18 @@ class Ticker:
             (k.periodic_paused, "SMISMEMBER", *names),
             (k.periodic_last, "HMGET", *names),
         )
-        rows = zip(names, scores, *self.link.run(read), strict=True)
-        return [
-            Planned(
-                name.decode(errors="replace"), float(score), raw or b"", paused=bool(paused), last=float(last or 0)
-            )
-            for name, score, raw, paused, last in rows
-        ]
+        found = []
+        for name, score, raw, paused, last in zip(names, scores, *self.link.run(read), strict=True):
+            if _is_text(name) and math.isfinite(float(score)):
+                found.append(
+                    Planned(name.decode(), float(score), raw or b"", paused=bool(paused), last=_seconds(last))
+                )
+            else:
+                _log.error(
+                    "%r with the time %r is no periodic job of ours; it is taken off the clock", name, score
+                )
+                self.link.command(b"ZREM", k.periodic_due, name)
+        return found
 
     def _tick(self, planned: Planned, now: float) -> bool:
         """Enqueue what is due of one; say whether its time was set, by whomever."""
@@ -88,8 +96,14 @@ class Ticker:
             return False
         try:
             move = _move(planned, now)
-        except (JobError, Malformed) as error:
-            _log.error("%s. Until then it is not enqueued", str(error).rstrip("."))
+        except SidelambError as error:
+            name, said = f"periodic {planned.name}: ", str(error).rstrip(".")
+            _log.error("%s%s. Until it is right it is not enqueued", name, said.removeprefix(name))
+            move = _Move()
+        except Exception:  # what another program wrote keeps nobody else waiting
+            _log.exception(
+                "periodic %s: its record cannot be used, so it is not enqueued; declare it anew", planned.name
+            )
             move = _Move()
         calls = TimetableCalls(self.store.keys)
         try:
@@ -107,7 +121,7 @@ def _move(planned: Planned, now: float) -> _Move:
     """Return what becomes of one whose time has come.
 
     Raises:
-        JobError, Malformed: its record says what cannot be.
+        SidelambError: its record says what cannot be.
     """
     name, record, at = planned.name, planned.record, planned.score
     if at is None or at < 0:
@@ -120,6 +134,21 @@ def _move(planned: Planned, now: float) -> _Move:
         _log.warning("periodic %s: %d ticks were missed (missed=%s)", name, found.missed, record["missed"])
     jobs = tuple((tick, packed(record, tick_jid(name, tick), tick, now)) for tick in found.ticks)
     return _Move(found.next, found.last, jobs)
+
+
+def _is_text(name: bytes) -> bool:
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _seconds(value: bytes | None) -> float:
+    try:
+        return float(value or 0)
+    except ValueError:
+        return 0.0
 
 
 _log = new_logger()

@@ -67,7 +67,7 @@ def ticks_after(name: str, cron: str, tz: str, at: float) -> Iterator[float]:
         ) from None
     try:
         found = CronSim(cron, dt.datetime.fromtimestamp(at, zone))
-    except (CronSimError, ValueError) as error:
+    except (CronSimError, ValueError, OverflowError) as error:
         raise BadOption(
             f"periodic {name}: cron {shown(cron)} cannot be read ({error}); write minute, hour, day of month, "
             "month, day of week, like '0 3 * * *'"

@@ -150,7 +150,8 @@ class TimetableCalls:
         def read(reply: list[Any]) -> list[str] | None:
             return [x.decode(errors="replace") for x in reply[1:]] if reply[0] else None
 
-        return Call("tick", places.keys, args + effects, read)
+        moves = planned.score != following  # else a second call would find it as the first did
+        return Call("tick", places.keys, args + effects, read, repeatable=moves)
 
     def resume(self, name: str, now: float) -> Call[bool]:
         """Let its ticks count again; reads whether it was paused."""

@@ -16,7 +16,7 @@ from sidelamb import Client, job, periodic, registry, timetable
 from sidelamb.api import Periodics
 from sidelamb.errors import RedisError
 from sidelamb.link import Link
-from sidelamb.timetable_calls import HOLD_S, MARK, Synced, TimetableCalls
+from sidelamb.timetable_calls import HOLD_S, MARK, Planned, Synced, TimetableCalls
 from sidelamb_handlers.declaring import Declaring
 from sidelamb_handlers.scheduler import Scheduler
 from tests.handlers.kit import STORE, Context, event_for, reserve, waiting
@@ -223,6 +223,36 @@ class TestOnce:
         go(scheduler)
         clock.at += MINUTE
         assert go(scheduler) == 2
+
+    def test_what_another_program_wrote_keeps_nobody_waiting(self, periodics, scheduler, clock, db, lines):
+        periodics.register("good", clean, "* * * * *")
+        right = json.loads(db.hget("sidelamb:periodic", "good"))
+        odd: dict[bytes, Any] = {
+            b"\xff\xfe": (right, 1),
+            b"far": (right, -1e300),
+            b"before all": (right, "-inf"),
+            b"expires": ({**right, "expires_in": "x"}, 1),
+            b"args": ({**right, "payload": {**right["payload"], "args": 5}}, 1),
+            b"limit": ({**right, "payload": {**right["payload"], "limit": 5, "lock": [], "result_ttl": {}}}, 1),
+            b"deep": ({**right, "cron": "* " * 5_000}, 1),
+            b"none": (None, 1),
+        }
+        for name, (record, score) in odd.items():
+            if record is not None:
+                db.hset("sidelamb:periodic", name, json.dumps(record))
+            db.zadd("sidelamb:periodic:due", {name: score})
+        db.hset("sidelamb:periodic:last", "good", "never")
+        go(scheduler)
+        clock.at += MINUTE
+        assert go(scheduler) == 2  # and the one whose features are odd, which a worker will say
+        assert db.zrange("sidelamb:periodic:due", 0, -1) == [b"good", b"limit"]
+        assert len(list(periodics)) == 8
+
+    def test_run_now_is_not_sent_twice(self, periodics):
+        calls = TimetableCalls(STORE.keys)
+        planned = Planned("p", START, b"{}", paused=False, last=0.0)
+        assert not calls.tick(planned, START, None, START, []).repeatable
+        assert calls.tick(planned, START + 60, START, START, []).repeatable
 
 
 class TestSummerTime:
