@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sidelamb.errors import ConfigError, RedisError, SidelambError
+from sidelamb.errors import ConfigError, RedisError, RedisRefused, SidelambError
 from sidelamb.store import MARK_SCORE
 from sidelamb_handlers.logger import new_logger
 
@@ -71,8 +71,14 @@ class Declaring:
             asked: whether a worker has asked for it.
 
         Raises:
-            RedisError: Redis is away.
+            RedisError: Redis is away. If it is full, that is logged, and the next minute tries again.
         """
+        try:
+            self._sync(now, asked=asked)
+        except RedisRefused as error:
+            _log.error("what is periodic could not be written down: %s", error)
+
+    def _sync(self, now: float, *, asked: bool) -> None:
         from sidelamb.timetable_calls import Synced, TimetableCalls  # noqa: PLC0415 - only where there is something
 
         if not self.looked and not self._look():

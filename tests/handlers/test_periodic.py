@@ -459,6 +459,17 @@ class TestDeploys:
         assert go(made) == 1
         assert sum("have died while they imported" in line["text"] for line in lines) == 1
 
+    def test_a_full_redis_keeps_nothing_from_being_promoted(self, deploy, periodics, clock, db, lines):
+        go(deploy(("a", "* * * * *")))
+        made = deploy(("b", "* * * * *"))
+        db.zadd("schedule", {json.dumps({"class": "x", "queue": "default", "args": [], "jid": "s"}): START - 1})
+        db.config_set("maxmemory", 1)
+        assert made.make_pass(float("inf"), minute=True).promoted == 1
+        assert any("what is periodic could not be written down" in line["text"] for line in lines)
+        db.config_set("maxmemory", 0)
+        go(made)
+        assert names(periodics) == ["b"]
+
     def test_what_is_due_otherwise_is_promoted_before_code_is_imported(self, deploy, clock, db, monkeypatch):
         db.zadd("schedule", {json.dumps({"class": "x", "queue": "default", "args": [], "jid": "s"}): START - 1})
         seen = []
