@@ -59,6 +59,8 @@ class Declaring:
             tick: when the next periodic job is due, epoch s; None if Redis has none.
             minute: whether this is the pass of a minute.
         """
+        if tick is None and not self.looked and minute:
+            return _speaks_of_it(self._file)
         if tick is None:
             return minute and self._records is not None and bool(self._records.records)
         return minute or not self.looked or tick <= MARK_SCORE
@@ -153,6 +155,13 @@ def ask_for_it(link: Link, store: Store) -> None:
             link.command(*TimetableCalls(store.keys).ask())
     except RedisError as error:
         _log.warning("whether the scheduler knows of periodic jobs could not be looked at: %s", error)
+
+
+def _speaks_of_it(path: Path) -> bool:
+    try:
+        return b"periodic" in path.read_bytes()
+    except OSError:
+        return False
 
 
 def _of_file(path: Path) -> list[Entry]:

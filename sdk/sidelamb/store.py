@@ -53,7 +53,7 @@ DEAD_FOR_S = 180 * 86_400
 DEAD_MOST = 10_000
 """At most so many dead jobs are kept (Sidekiq's default)."""
 
-MARK_SCORE = -9e15
+MARK_SCORE = -9_000_000_000_000_000
 """Of what stands at the head of the due periodic jobs to have the scheduler look at the app's modules."""
 
 _DAY_COUNTER_TTL_S = 5 * 365 * 86_400

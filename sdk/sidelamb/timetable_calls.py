@@ -163,10 +163,10 @@ class TimetableCalls:
         keys = [k.periodic, k.periodic_due, k.periodic_paused, k.periodic_last, k.periodic_owners]
         return Call("drop_periodic", [*keys, k.periodic_history(name)], [name], bool)
 
-    def ask(self) -> tuple[bytes | str | float, ...]:
+    def ask(self) -> tuple[bytes | str | int, ...]:
         """Return the command that asks the scheduler to look at the app's modules."""
         return (b"ZADD", self._keys.periodic_due, MARK_SCORE, MARK)
 
-    def ask_no_more(self) -> tuple[bytes | str | float, ...]:
+    def ask_no_more(self) -> tuple[bytes | str | int, ...]:
         """Return the command that takes the mark away, if nothing can be seen there."""
         return (b"ZREM", self._keys.periodic_due, MARK)

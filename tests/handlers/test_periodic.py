@@ -496,6 +496,16 @@ class TestWhoAsks:
         )
         assert db.zscore("sidelamb:periodic:due", MARK) is None
 
+    def test_anybody_may_ask(self, deploy, periodics):
+        made = deploy(("a", "* * * * *"), ask=False)
+        periodics.refresh()
+        go(made, minute=False)
+        assert names(periodics) == ["a"]
+
+    def test_a_file_is_seen_by_itself(self, deploy, periodics):
+        go(deploy(file="[periodic.p]\njob = 'clean'\ncron = '* * * * *'\n", ask=False))
+        assert names(periodics) == ["p"]
+
     def test_a_scheduler_without_modules_says_so(self, deploy, lines):
         go(deploy(SIDELAMB_JOBS=""))
         assert any("SIDELAMB_JOBS is not set for the scheduler" in line["text"] for line in lines)
@@ -597,6 +607,13 @@ class TestByHand:
         assert periodics.drop("p")
         assert not periodics.drop("p")
         assert db.keys("*") == []
+
+    def test_a_job_expires_so_long_after_its_tick(self, periodics, scheduler, clock, db):
+        periodics.register("p", clean, "* * * * *", expires_in=20)
+        go(scheduler)
+        clock.at += MINUTE
+        go(scheduler)
+        assert json.loads(waiting(db)[0])["expiry"] == START + 30 + 20
 
     def test_what_a_job_knows_of_its_tick(self, periodics, scheduler, clock, job, make_worker, link):
         from sidelamb import current_job

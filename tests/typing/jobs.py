@@ -361,5 +361,6 @@ async def periodics(client: Client, me: CurrentJob) -> None:
     assert_type(await every.aresume("p"), bool)
     assert_type(await every.arun_now("p"), str)
     assert_type(every.drop("p"), bool)
+    every.refresh()
     assert_type([one.next_at async for one in every], list[dt.datetime | None])
     assert_type(me.tick, float | None)

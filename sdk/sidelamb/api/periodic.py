@@ -195,6 +195,10 @@ class Periodics(View):
         gone: bool = yield self._timetable.drop(name)
         return gone
 
+    def _refresh(self) -> Steps[None]:
+        """Ask the scheduler to look now at what the app's modules declare, as a worker with new code does."""
+        yield self._timetable.ask()
+
     def _planned(self, name: str) -> Steps[Planned]:
         k = self._keys
         raw, score, paused, last, known = yield self._calls.read(
@@ -234,6 +238,7 @@ class Periodics(View):
     resume, aresume = blocking(_resume), awaiting(_resume)
     run_now, arun_now = blocking(_run_now), awaiting(_run_now)
     drop, adrop = blocking(_drop), awaiting(_drop)
+    refresh, arefresh = blocking(_refresh), awaiting(_refresh)
 
     def __iter__(self) -> Iterator[Periodic]:
         """Go through all of them, by name, 100 at a time."""
