@@ -233,7 +233,7 @@ class TestOnce:
             b"before all": (right, "-inf"),
             b"expires": ({**right, "expires_in": "x"}, 1),
             b"args": ({**right, "payload": {**right["payload"], "args": 5}}, 1),
-            b"limit": ({**right, "payload": {**right["payload"], "limit": 5, "lock": [], "result_ttl": {}}}, 1),
+            b"limit": ({**right, "payload": {**right["payload"], "limit": 5, "result_ttl": {}}}, 1),
             b"deep": ({**right, "cron": "* " * 5_000}, 1),
             b"none": (None, 1),
         }
