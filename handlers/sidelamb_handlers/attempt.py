@@ -99,6 +99,11 @@ class Attempt:
         return epoch_s(self.payload.get("enqueued_at"))
 
     @property
+    def tick(self) -> float | None:
+        """The time that a periodic job's clock has enqueued it for, epoch s; None for any other."""
+        return epoch_s(self.payload.get("tick")) if isinstance(self.payload, dict) else None
+
+    @property
     def traceparent(self) -> str:
         """The trace in which it was enqueued; empty if its payload names none that can be."""
         return checked(self.payload.get("traceparent")) if isinstance(self.payload, dict) else ""

@@ -16,6 +16,8 @@
     [queues.mail]
     cap = 1                              # jobs in flight at once, over all capsules and pollers; or SIDELAMB_CAPS
 
+    [periodic.nightly]                   # for the scheduler; see docs/how-to/periodic.md
+
 Where there is no folder for a file, as in a container, the same text may be in SIDELAMB_TOML. With neither, one
 capsule named `default` comes from SIDELAMB_FUNCTION, SIDELAMB_QUEUES (`critical,default` or
 `critical=5,default=1`), SIDELAMB_IN_FLIGHT, SIDELAMB_JOBS_PER_INVOCATION, SIDELAMB_THREADS, SIDELAMB_TIMEOUT.
@@ -39,7 +41,7 @@ from sidelamb.keys import source_of
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-__all__ = ["CapsuleConfig", "Config", "load_config"]
+__all__ = ["CapsuleConfig", "Config", "load_config", "settings_in"]
 
 FILE = "sidelamb.toml"
 
@@ -50,7 +52,7 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]+\Z")
 _FUNCTION = re.compile(r"[A-Za-z0-9_:$-]+\Z")
 """A name or an ARN, either with a version or an alias."""
 _QUEUE = re.compile(r"[A-Za-z0-9_.:-]+\Z")
-_SETTINGS = ("redis", "namespace", "scheduler", "stop_timeout", "capsules", "queues")
+_SETTINGS = ("redis", "namespace", "scheduler", "stop_timeout", "capsules", "queues", "periodic")
 _ENV_NUMBERS = {
     "SIDELAMB_IN_FLIGHT": "in_flight",
     "SIDELAMB_JOBS_PER_INVOCATION": "jobs",
@@ -119,7 +121,10 @@ def load_config(file: Path | None = None, environ: Mapping[str, str] = os.enviro
     """
     inline = "" if file else environ.get("SIDELAMB_TOML", "").strip()
     data = _parsed(inline, "SIDELAMB_TOML") if inline else _read(file)
-    _only(data, _SETTINGS, "SIDELAMB_TOML" if inline else str(file or FILE))
+    where = "SIDELAMB_TOML" if inline else str(file or FILE)
+    _only(data, _SETTINGS, where)
+    if "periodic" in data:
+        _check_periodic(data["periodic"], where)
     redis = environ.get("SIDELAMB_REDIS_URL") or environ.get("REDIS_URL") or data.get("redis", "")
     if not redis:
         raise ConfigError(f'no Redis is named; set SIDELAMB_REDIS_URL, or redis = "redis://…" in {FILE}')
@@ -137,6 +142,24 @@ def load_config(file: Path | None = None, environ: Mapping[str, str] = os.enviro
             environ.get("SIDELAMB_STOP_TIMEOUT") or data.get("stop_timeout", 25.0), "stop_timeout", 0, 900
         ),
     )
+
+
+def settings_in(file: Path) -> set[str]:
+    """Return which settings a file has: one that has only `periodic`, which is the scheduler's, is no poller's.
+
+    Raises:
+        ConfigError: it cannot be read, or what is periodic in it cannot be.
+    """
+    data = _read(file) if file.exists() else {}
+    _check_periodic(data.get("periodic", {}), str(file))
+    return set(data)
+
+
+def _check_periodic(tables: Any, where: str) -> None:
+    from sidelamb.timetable_file import check_tables  # noqa: PLC0415 - few files have such tables
+
+    for _ in check_tables(tables, where):
+        pass
 
 
 def _read(file: Path | None) -> dict[str, Any]:

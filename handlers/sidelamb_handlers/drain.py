@@ -11,6 +11,7 @@ import datetime as dt
 import json
 import math
 import os
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -123,6 +124,8 @@ class _Draining:
         self._queues = None if queues is None else list(queues)
         self._clock = _Clock()
         self._scheduler = Scheduler(client.link, client.store, clock=self._clock)
+        if "sidelamb.timetable" in sys.modules:
+            _declare(client, self._clock())
         self.ran: list[Ran] = []
         self._worker: _Noting | None = None
 
@@ -130,16 +133,22 @@ class _Draining:
         """Run job after job, up to epoch s `last`, None for what is due now; gives None after each."""
         while True:
             made = self._scheduler.make_pass(self._clock() + INVOCATION_S)
-            moved = made.promoted + made.to_dead + made.reaped
+            moved = made.promoted + made.to_dead + made.reaped + made.ticked + made.planned
             while self._run_next():
                 moved += 1
                 yield
-            due = self._client.link.run(self._client.store.look(())).due
+            due = self._due(last)
             if due is None or due > (self._clock() if last is None else last):
                 return
             if not moved and due <= self._clock():
                 return  # what cannot be promoted stays
             self._clock.forward(due)
+
+    def _due(self, last: float | None) -> float | None:
+        """Return when the next entry is due, or, up to a time, for they go on for ever, the next periodic job."""
+        look = self._client.link.run(self._client.store.look(()))
+        times = [look.due, None if last == math.inf or (look.tick or 0) < 0 else look.tick]
+        return min((at for at in times if at is not None), default=None)
 
     def close(self) -> None:
         if self._worker is not None:
@@ -183,6 +192,15 @@ class _Draining:
                 f"drain() could not settle a job: {answer.get('reason') or 'Redis was away'}; "
                 f"it is in the lease {held.lease} still"
             )
+
+
+def _declare(client: Client, now: float) -> None:
+    """Write down what this process declares as periodic."""
+    from sidelamb.timetable import declared, records_of  # noqa: PLC0415 - only where something is periodic
+    from sidelamb.timetable_calls import TimetableCalls  # noqa: PLC0415 - the same
+
+    if declared:
+        client.link.run(TimetableCalls(client.store.keys).sync(records_of("app", declared.values()), now))
 
 
 def _epoch(until: float | dt.datetime | dt.timedelta | None) -> float | None:

@@ -1,13 +1,14 @@
 """The Lambda function that keeps time: `sidelamb_handlers.scheduler.handler`.
 
-It makes one pass and returns: promotes all that is due in `retry` and `schedule`, by turns, and reaps leases
-whose time is over. EventBridge wakes it every minute, a poller as soon as something falls due. Two passes at
-once are harmless: each move checks that the entry is still where it was read.
+It makes one pass and returns: reaps leases whose time is over, enqueues periodic jobs, and promotes all that is
+due in `retry` and `schedule`, by turns. EventBridge wakes it every minute, a poller as soon as something is due.
+Two passes at once are harmless: each move checks that the entry is still where it was read.
 
 Settings, from the environment: SIDELAMB_REDIS_URL (required), SIDELAMB_NAMESPACE, SIDELAMB_TIMESTAMPS;
-SIDELAMB_NOTIFY, modules with hooks of `on_old_queue`, which the minute's pass calls; and SIDELAMB_STACK, the
-stack's name: with it, the minute's pass writes what waits where as metrics for CloudWatch. That pass also gives
-back the locks of unique jobs that are provably gone.
+SIDELAMB_JOBS, the app's modules, which are imported only if something is periodic; SIDELAMB_NOTIFY, modules with
+hooks of `on_old_queue`, which the minute's pass calls; and SIDELAMB_STACK, the stack's name: with it, the minute's
+pass writes what waits where as metrics for CloudWatch. That pass also gives back the locks of unique jobs
+that are provably gone.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from typing import TYPE_CHECKING, Any
 from sidelamb import settings
 from sidelamb.errors import ConfigError, RedisError, RedisRefused
 from sidelamb.link import Link
-from sidelamb.store import Store, capsule_of
+from sidelamb.store import MARK_SCORE, Store, capsule_of
 from sidelamb_handlers.coldstart import once
+from sidelamb_handlers.declaring import Declaring
 from sidelamb_handlers.logger import new_logger
 from sidelamb_handlers.promoter import Promoter
 from sidelamb_handlers.reaping import reaping
@@ -56,6 +58,10 @@ class Pass:
     reaped: int = 0
     leases: int = 0
     """Leases that were reaped."""
+    ticked: int = 0
+    """Periodic jobs that were enqueued."""
+    planned: int = 0
+    """Periodic jobs whose next time was set, without a job."""
 
 
 class Scheduler:
@@ -64,40 +70,73 @@ class Scheduler:
     Args:
         link, store: the way to Redis.
         clock: epoch s.
+        declaring: what the app declares as periodic; None to leave that as it is.
     """
 
-    def __init__(self, link: Link, store: Store, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        link: Link,
+        store: Store,
+        *,
+        clock: Callable[[], float] = time.time,
+        declaring: Declaring | None = None,
+    ) -> None:
         self._link = link
         self._store = store
         self._clock = clock
+        self._declaring = declaring
 
-    def make_pass(self, until: float) -> Pass:
-        """Promote and reap all that is due, or what can be done until epoch second `until`.
+    def make_pass(self, until: float, *, minute: bool = False) -> Pass:
+        """Reap, enqueue and promote all that is due, or what can be done until epoch second `until`.
+
+        Args:
+            until: when to stop.
+            minute: whether it is the minute's pass, which also sees that what the app declares is in Redis.
 
         Raises:
             RedisError: Redis is away; what was not done is done by the next pass.
         """
         done = Pass()
-        self._reap(done, until)
-        promoter = Promoter(self._link, self._store, self._clock)
-        promoter.run(until)
-        done.promoted, done.to_dead = promoter.promoted, promoter.to_dead
+        tick, app = self._reap(done, until), self._declaring
+        if app is not None and app.wants(tick, minute=minute):
+            if not app.looked:
+                self._promote(done, until)  # before code is imported that might never come back
+            app.sync(self._clock(), asked=tick is not None and tick <= MARK_SCORE)
+            tick = MARK_SCORE
+        if tick is not None and tick <= self._clock():
+            self._tick(done, until)
+        self._promote(done, until)
         return done
 
     def has_locks(self) -> bool:
         """Say whether there are locks of unique jobs."""
         return bool(self._link.command("ZCARD", self._store.keys.locks))
 
-    def _reap(self, done: Pass, until: float) -> None:
-        skip = 0
+    def _promote(self, done: Pass, until: float) -> None:
+        promoter = Promoter(self._link, self._store, self._clock)
+        promoter.run(until)
+        done.promoted += promoter.promoted
+        done.to_dead += promoter.to_dead
+
+    def _tick(self, done: Pass, until: float) -> None:
+        from sidelamb_handlers.ticker import Ticker  # noqa: PLC0415 - only where something is periodic
+
+        ticker = Ticker(self._link, self._store, self._clock)
+        ticker.run(until)
+        done.ticked, done.planned = ticker.ticked, ticker.planned
+
+    def _reap(self, done: Pass, until: float) -> float | None:
+        """Reap; return when the next periodic job is due, None if there is none."""
+        skip, tick = 0, None
         while self._clock() < until:
-            expired = self._link.run(self._store.expired(self._clock(), REAP_MOST, skip))
+            expired, tick = self._link.run(self._store.overdue(self._clock(), REAP_MOST, skip))
             moved = [self._reap_one(lease_id) for lease_id in reversed(expired)]
             done.reaped += sum(max(0, n) for n in moved)
             done.leases += sum(n >= 0 for n in moved)
             skip += sum(n < 0 for n in moved)
             if len(expired) < REAP_MOST:
-                return
+                break
+        return tick
 
     def _reap_one(self, lease_id: str) -> int:
         """Return how many jobs of an expired lease moved, -1 if it is not to be reaped, or Redis refuses it."""
@@ -121,7 +160,8 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Scheduler:
     if not url:
         raise ConfigError("SIDELAMB_REDIS_URL is not set for the scheduler; nothing can be promoted")
     settings.timestamps()  # says now if it is wrong
-    return Scheduler(Link(url), Store(environ.get("SIDELAMB_NAMESPACE", "")))
+    link, store = Link(url), Store(environ.get("SIDELAMB_NAMESPACE", ""))
+    return Scheduler(link, store, declaring=Declaring(environ, link, store))
 
 
 class _Metrics:
@@ -196,7 +236,7 @@ def handler(event: Any, context: Context) -> dict[str, Any]:
     woken_by = event.get("source") if isinstance(event, dict) else None
     until = time.time() + context.get_remaining_time_in_millis() / 1000 - MARGIN_S
     try:
-        made = _scheduler().make_pass(until)
+        made = _scheduler().make_pass(until, minute=woken_by != POLLER)
     except RedisError as error:
         if not _is_away:
             _log.error("pass not finished: %s; what is due waits for a pass that is", error)

@@ -160,6 +160,10 @@ class Worker:
             name_jobs()  # a hook may have set logging up, and OpenTelemetry
             if telemetry_is_set_up():
                 self._runner.surround(in_its_trace)
+            if "sidelamb.timetable" in sys.modules and self._link:
+                from sidelamb_handlers.declaring import ask_for_it  # noqa: PLC0415 - only who has periodic jobs
+
+                ask_for_it(self._link, self._store)
             self._started = True
         for hook in invocation_starts:
             hook()

@@ -157,7 +157,13 @@ def _pass(said: dict[str, Any]) -> Message:
     return Message("INFO", f"scheduler: {', '.join(done) or 'nothing was due'}")
 
 
-_PASS_WORDS = {"promoted": "due", "reaped": "back from expired leases", "to_dead": "unreadable, now dead"}
+_PASS_WORDS = {
+    "promoted": "due",
+    "ticked": "periodic",
+    "planned": "put on the clock",
+    "reaped": "back from expired leases",
+    "to_dead": "unreadable, now dead",
+}
 
 
 def one_line(text: str) -> str:

@@ -31,6 +31,8 @@ class Found:
 
     queues: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    periodic: tuple[str, ...] = ()
+    """Names of what they declare as periodic."""
 
 
 def probe(modules: Sequence[str], code_dir: Path, env: Mapping[str, str]) -> Found:
@@ -56,7 +58,7 @@ def probe(modules: Sequence[str], code_dir: Path, env: Mapping[str, str]) -> Fou
         raise LocalStackError(f"importing {', '.join(modules)} ended the process: {words}") from None
     if "error" in answer:
         raise LocalStackError(answer["error"])
-    return Found(tuple(answer["queues"]), tuple(answer["names"]))
+    return Found(*(tuple(answer[what]) for what in ("queues", "names", "periodic")))
 
 
 def explain(error: BaseException, folder: Path) -> str:
@@ -95,7 +97,9 @@ def _look(modules: Sequence[str]) -> dict[str, Any]:
     except BaseException as error:  # sys.exit() at top level included
         return {"error": explain(error, Path.cwd())}
     queues = dict.fromkeys(job.options.queue for job in registry)
-    return {"queues": list(queues), "names": registry.names()}
+    timetable = sys.modules.get("sidelamb.timetable")
+    periodic = list(timetable.declared) if timetable else []
+    return {"queues": list(queues), "names": registry.names(), "periodic": periodic}
 
 
 def main(modules: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from sidelamb.payload import DEFAULT_QUEUE
 from sidelamb_handlers.config import FILE as CONFIG_FILE
-from sidelamb_handlers.config import CapsuleConfig, Config, load_config
+from sidelamb_handlers.config import CapsuleConfig, Config, load_config, settings_in
 from sidelamb_local.deployed import as_deployed, at_home, has_capsules, poller_config
 from sidelamb_local.errors import LocalStackError
 from sidelamb_local.poller_toml import quoted
@@ -74,6 +74,11 @@ class Project:
         """The functions of all capsules, each once."""
         return [self.functions[name] for name in dict.fromkeys(c.function for c in self.config.capsules)]
 
+    @property
+    def is_periodic(self) -> bool:
+        """Whether its code or its file declares something periodic; of the code after `probed`."""
+        return bool(self.jobs.periodic) or "periodic" in settings_in(self.app_dir / CONFIG_FILE)
+
     def modules_of(self, worker: FunctionSpec) -> tuple[str, ...]:
         """Return the modules that one of the workers imports."""
         return _split(self.env.get("SIDELAMB_JOBS") or worker.environment.get("SIDELAMB_JOBS", ""))
@@ -99,7 +104,8 @@ class Project:
         ]
         queues = dict.fromkeys(queue for one in found for queue in one.queues)
         names = dict.fromkeys(name for one in found for name in one.names)
-        jobs = Found(tuple(queues), tuple(names))
+        periodic = dict.fromkeys(name for one in found for name in one.periodic)
+        jobs = Found(tuple(queues), tuple(names), tuple(periodic))
         config = _with_queues(self.config, jobs) if self.is_derived else self.config
         return replace(self, config=config, jobs=jobs)
 
@@ -182,7 +188,7 @@ def _passed_on(functions: Mapping[str, FunctionSpec], *, everything: bool) -> di
 def _said(app_dir: Path, stack: Template) -> Config | None:
     """Return the capsules that the app says it has, in its file or in its template; None if it says nothing."""
     file = app_dir / CONFIG_FILE
-    if file.exists():
+    if settings_in(file) - {"periodic"}:
         return at_home(load_config(file, {"SIDELAMB_REDIS_URL": "redis://local"}), stack, str(file))
     # A namespace keeps stacks apart on AWS; here there is nobody to be kept apart from.
     config = poller_config(stack) if has_capsules(stack) else None
@@ -223,8 +229,11 @@ def _with_modules(project: Project, asked: tuple[str, ...], own_template: Path |
     """Return the project with the job modules of its workers: those asked for, or what each says of itself."""
     said = asked or _split(project.env.get("SIDELAMB_JOBS") or os.environ.get("SIDELAMB_JOBS", ""))
     if not said and all(worker.environment.get("SIDELAMB_JOBS") for worker in project.workers):
-        each = [name for worker in project.workers for name in project.modules_of(worker)]
-        return replace(project, modules=tuple(dict.fromkeys(each)))
+        each = [project.modules_of(worker) for worker in project.workers]
+        modules = tuple(dict.fromkeys(name for one in each for name in one))
+        # The scheduler imports them too, for what is periodic in them; its own template may not say so.
+        same = {"SIDELAMB_JOBS": ",".join(modules)} if len(set(each)) == 1 else {}
+        return replace(project, modules=modules, env=project.env | same)
     chosen = said or _modules(project, own_template)
     return replace(project, modules=chosen, env=project.env | {"SIDELAMB_JOBS": ",".join(chosen)})
 

@@ -1,4 +1,4 @@
-"""Code reload: notices that a Python file or the template changed.
+"""Code reload: notices that a Python file, the template or `sidelamb.toml` changed.
 
 Looks at modification times twice a second. It needs no watcher library and no limits raised, and misses no
 editor's way of saving. Folders that hold no code of the developer's own (hidden ones, virtual environments,
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOOK_S = 0.5
+SETTINGS = "sidelamb.toml"
+"""What is periodic there is read by a sandbox."""
 SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages", "venv", "env"})
 
 
@@ -36,8 +38,10 @@ async def changes(file: Path, folders: Callable[[], Iterable[Path]]) -> AsyncIte
 
 
 def snapshot(file: Path, folders: Iterable[Path]) -> dict[str, int]:
-    """Modification time (ns) of the file and of every Python file in the folders."""
-    paths = {os.fspath(file)}.union(*(python_files(os.fspath(folder)) for folder in folders))
+    """Modification time (ns) of the file, and in the folders of every Python file and the settings."""
+    asked = list(folders)
+    paths = {os.fspath(file)}.union(*(python_files(os.fspath(folder)) for folder in asked))
+    paths.update(os.fspath(folder / SETTINGS) for folder in asked)
     return {path: modified for path in paths if (modified := _modified(path))}
 
 

@@ -12,8 +12,13 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
+from sidelamb.errors import ConfigError, RedisError
+from sidelamb.keys import Keys
+from sidelamb.link import Link
+from sidelamb.timetable_calls import TimetableCalls
 from sidelamb_local.address import free_port_of, remember
 from sidelamb_local.errors import LocalStackError
 from sidelamb_local.guard import Guard
@@ -212,8 +217,22 @@ class Stack:
             concurrency=self._concurrency,
             env=self._project.env | self._shared_env(),
         )
+        self._ask_for_periodic(self._project)
         if self._with_poller:
             self.restart_poller()
+
+    def _ask_for_periodic(self, *projects: Project) -> None:
+        """Have the scheduler look at what is periodic in the app; a worker asks only when it runs."""
+        try:
+            is_any = any(project.is_periodic for project in projects)
+        except ConfigError as error:  # the file is being edited
+            self._on_line(STACK, str(error))
+            return
+        if is_any:
+            link = Link(self.redis_url)
+            with suppress(RedisError):  # whoever needs it more says so
+                link.command(*TimetableCalls(Keys(self.namespace)).ask())
+            link.close()
 
     def _start_redis(self, data_dir: Path) -> None:
         if not self._given_url:
@@ -259,6 +278,7 @@ class Stack:
             self._on_line(STACK, str(error))
             return
         self._project = now
+        self._ask_for_periodic(before, now)
         poller = self._poller
         if now.config == before.config or poller is None:
             return

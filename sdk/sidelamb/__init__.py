@@ -10,6 +10,7 @@ resize.enqueue(12)
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING
 
 from sidelamb.cancel import acancel, cancel
@@ -49,6 +50,7 @@ from sidelamb.settings import configure, default_client
 
 if TYPE_CHECKING:
     from sidelamb.client import Client
+    from sidelamb.timetable import periodic
 
 __all__ = [
     "BadArgument",
@@ -100,17 +102,21 @@ __all__ = [
     "on_death",
     "on_error",
     "on_sandbox_start",
+    "periodic",
     "registry",
     "server_middleware",
 ]
 
 
+_LATE = {"Client": "sidelamb.client", "periodic": "sidelamb.timetable"}
+"""The client brings redis-py, which declaring jobs does not need; few apps have periodic jobs."""
+
+
 def __getattr__(name: str) -> object:
-    """Import the client, and with it redis-py, when it is first asked for: declaring jobs needs neither."""
-    if name != "Client":
+    """Import what not everybody needs when it is first asked for."""
+    if name not in _LATE:
         raise AttributeError(f"module 'sidelamb' has no attribute {name!r}")
     with late_import:
-        from sidelamb.client import Client  # noqa: PLC0415
-
-    globals()["Client"] = Client
-    return Client
+        found: object = getattr(importlib.import_module(_LATE[name]), name)
+    globals()[name] = found
+    return found

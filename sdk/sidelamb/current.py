@@ -34,6 +34,10 @@ class CurrentJob(Protocol):
         """When it entered its queue, epoch seconds, if its payload says so."""
 
     @property
+    def tick(self) -> float | None:
+        """The time that a periodic job's clock has enqueued it for, epoch seconds; None for any other."""
+
+    @property
     def started_at(self) -> float:
         """When this run began, epoch seconds."""
 

@@ -49,6 +49,13 @@ class Keys:
         self.wake = self("sidelamb:wake")
         self.cancelled = self("sidelamb:cancelled")
         self.locks = self("sidelamb:locks")
+        self.periodic = self("sidelamb:periodic")
+        self.periodic_due = self("sidelamb:periodic:due")
+        self.periodic_paused = self("sidelamb:periodic:paused")
+        self.periodic_last = self("sidelamb:periodic:last")
+        self.periodic_owners = self("sidelamb:periodic:owners")
+        self.periodic_sources = self("sidelamb:periodic:sources")
+        self.periodic_imports = self("sidelamb:periodic:imports")
 
     def __call__(self, name: str) -> bytes:
         """Return the key `name` in this namespace."""
@@ -77,6 +84,10 @@ class Keys:
     def state(self, jid: str) -> bytes:
         """Return the hash that an iterable or cancelled job leaves between its executions."""
         return self("it-" + jid)
+
+    def periodic_history(self, name: str) -> bytes:
+        """Return the list of what a periodic job has enqueued, newest first."""
+        return self("sidelamb:periodic:history:" + name)
 
     def processed_on(self, day: str) -> bytes:
         """Return the counter of attempts of one UTC day, `YYYY-MM-DD`."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
 
 from sidelamb.keys import Keys, index_of, source_of
 
@@ -25,12 +25,14 @@ __all__ = [
     "BULK",
     "DEAD_FOR_S",
     "DEAD_MOST",
+    "MARK_SCORE",
     "Call",
     "Claim",
     "Held",
     "Look",
     "Move",
     "Numbered",
+    "Overdue",
     "Reserved",
     "Store",
     "keep",
@@ -50,6 +52,9 @@ DEAD_FOR_S = 180 * 86_400
 
 DEAD_MOST = 10_000
 """At most so many dead jobs are kept (Sidekiq's default)."""
+
+MARK_SCORE = -9_000_000_000_000_000
+"""Of what stands at the head of the due periodic jobs to have the scheduler look at the app's modules."""
 
 _DAY_COUNTER_TTL_S = 5 * 365 * 86_400
 _DEPLOY_LOCK_S = 60
@@ -124,6 +129,15 @@ class Reserved:
     leases: list[Held]
 
 
+class Overdue(NamedTuple):
+    """What a scheduler's pass begins with."""
+
+    leases: list[str]
+    """Ids of those whose time is over, oldest first."""
+    tick: float | None
+    """When the next periodic job is due; below zero if that is yet to be found; None without any."""
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """The answer to `look`. Times are epoch seconds, None where there is nothing."""
@@ -134,6 +148,8 @@ class Look:
     """When the next lease expires."""
     waiting: dict[str, int]
     """Jobs waiting by queue; paused queues are left out."""
+    tick: float | None = None
+    """When the next periodic job is due; below zero if that is yet to be found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,12 +315,14 @@ class Store:
     def look(self, queues: Sequence[str]) -> Call[Look]:
         """Read when something falls due or expires, and how much waits."""
         k = self.keys
-        keys = [k.schedule, k.retry, k.leases, k.paused, *map(k.queue, queues), *map(k.alone, queues)]
+        keys = [k.schedule, k.retry, k.leases, k.paused, k.periodic_due]
+        keys += [*map(k.queue, queues), *map(k.alone, queues)]
 
         def read(reply: list[Any]) -> Look:
             due = [float(x) for x in reply[:2] if x]
-            waiting = {q: n for q, n in zip(queues, reply[3:], strict=True) if n >= 0}
-            return Look(min(due, default=None), float(reply[2]) if reply[2] else None, waiting)
+            waiting = {q: n for q, n in zip(queues, reply[4:], strict=True) if n >= 0}
+            expires, tick = (float(x) if x else None for x in reply[2:4])
+            return Look(min(due, default=None), expires, waiting, tick)
 
         return Call("look", keys, [len(queues), *queues], read)
 
@@ -479,6 +497,14 @@ class Store:
         """Read the ids of leases whose time is over, oldest first."""
         args = [now, most, skip]
         return Call("due", [self.keys.leases], args, lambda r: [x.decode(errors="replace") for x in r])
+
+    def overdue(self, now: float, most: int = 100, skip: int = 0) -> Call[Overdue]:
+        """Read what a scheduler's pass begins with."""
+
+        def read(reply: list[Any]) -> Overdue:
+            return Overdue([x.decode(errors="replace") for x in reply[0]], float(reply[1]) if reply[1] else None)
+
+        return Call("overdue", [self.keys.leases, self.keys.periodic_due], [now, most, skip], read)
 
     def lease(self, lease_id: str) -> Call[Held]:
         """Read a whole lease. One that is gone reads as empty."""

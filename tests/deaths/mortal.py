@@ -37,6 +37,8 @@ URL = ""
 LEDGER = Path()
 LATER_S = 3_600.0
 """By this time every lease is over and every entry due."""
+TICKS_AT = 1_800_000_210.0
+"""Half past a minute: where the clock of periodic jobs stands."""
 
 
 class Death:
@@ -134,6 +136,20 @@ def keep_time() -> None:
     scheduler.make_pass(time.time() + 2 * LATER_S)
 
 
+def deploy_and_tick() -> None:
+    """A scheduler's new sandbox makes its first pass: its code declares something new, and ticks are due."""
+    from sidelamb import periodic
+    from sidelamb_handlers.declaring import Declaring
+    from sidelamb_handlers.scheduler import Scheduler
+
+    periodic("* * * * *", name="stays", missed="all", args=["t", "ok"])(act)
+    periodic("*/2 * * * *", name="changes", args=["t", "ok"])(act)
+    periodic("* * * * *", name="new", args=["t", "ok"])(act)
+    link = Link(URL)
+    declaring = Declaring({"SIDELAMB_STACK": "app"}, link, Store())
+    Scheduler(link, Store(), clock=lambda: TICKS_AT, declaring=declaring).make_pass(TICKS_AT + 60, minute=True)
+
+
 class Poisoned:
     """A Lambda whose jobs `poison` kill their sandbox, after the claim."""
 
@@ -190,6 +206,7 @@ OPERATIONS = {
     "work": work,
     "work well": work,
     "keep time": keep_time,
+    "deploy and tick": deploy_and_tick,
     "poll": poll,
     "clear what is unique": lambda: Queue("default").clear(),
     "retry all": lambda: RetrySet().retry_all(),

@@ -79,6 +79,18 @@ def test_a_jobs_module_is_enough(plain):
     assert (project.config.scheduler, project.config.capsules[0].timeout) == ("SchedulerFunction", 60)
 
 
+def test_a_file_with_periodic_jobs_alone_says_nothing_of_capsules(plain):
+    (plain / "sidelamb.toml").write_text("[periodic.p]\njob = 'jobs.a'\ncron = '* * * * *'\n")
+    assert read(plain).is_derived
+    assert read(plain).is_periodic
+
+
+def test_a_file_with_a_wrong_periodic_job_is_one_line(plain):
+    (plain / "sidelamb.toml").write_text("[periodic.p]\njob = 'jobs.a'\ncrom = '* * * * *'\n")
+    with pytest.raises(ConfigError, match=r"periodic p: unknown setting 'crom'\. Did you mean 'cron'"):
+        read(plain)
+
+
 def test_reading_an_app_writes_nothing(plain):
     read(plain)
     assert [path.name for path in plain.iterdir()] == ["jobs.py"]

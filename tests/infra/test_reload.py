@@ -12,9 +12,11 @@ def test_python_files_of_ones_own_and_the_template_are_watched(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "template.yaml").touch()
+    (tmp_path / "sidelamb.toml").touch()
     watched = snapshot(tmp_path / "template.yaml", [tmp_path])
     assert {os.path.relpath(path, tmp_path) for path in watched} == {
         "template.yaml",
+        "sidelamb.toml",
         "app.py",
         "package/module.py",
     }

@@ -278,6 +278,28 @@ def test_changed_code_is_what_the_next_job_runs_and_its_new_queue_is_served(app,
     assert (tmp_path / "out").read_text() == "new"
 
 
+def test_what_is_periodic_in_code_and_file_runs_and_stops_when_it_is_taken_out(
+    app, lines, redis_url, db, tmp_path
+):
+    scheduler, clean = "SchedulerFunction", "\n@periodic('0 3 * * *')\n@job\ndef clean(): print('cleaned')\n"
+    (app / "jobs.py").write_text(JOBS + "from sidelamb import periodic\n" + clean)
+    (app / "sidelamb.toml").write_text(
+        f"[periodic.filed]\njob = 'jobs.write'\ncron = '0 3 * * *'\nargs = ['{tmp_path / 'out'}', 'x']\n"
+    )
+    with Stack(app, redis_url=redis_url, on_line=lines):
+        lines.wait(scheduler, "periodic jobs of SchedulerFunction: filed, jobs.clean")
+        db.zadd("sidelamb:periodic:due", {"filed": 1_800_000_000 - 10**9, "jobs.clean": 1_800_000_000 - 10**9})
+        lines.wait("WorkerFunction", "cleaned")
+        lines.wait("WorkerFunction", '"class":"jobs.write"')
+        (app / "sidelamb.toml").write_text("[periodic.filed]\ncron = 5\n")
+        lines.wait(scheduler, "periodic filed: cron is 5")
+        (app / "sidelamb.toml").unlink()
+        (app / "jobs.py").write_text(JOBS)
+        lines.wait(scheduler, "periodic jobs of SchedulerFunction: none")
+    assert (tmp_path / "out").read_text() == "x"
+    assert not db.exists("sidelamb:periodic")
+
+
 def test_a_redis_that_is_not_there_is_one_line(app):
     with pytest.raises(LocalStackError, match=r"Redis at 127\.0\.0\.1:1 cannot be reached"):
         Stack(app, redis_url="redis://127.0.0.1:1/0").start()

@@ -12,6 +12,8 @@ from sidelamb.packing import Packed
 from sidelamb.results import progress
 from sidelamb.state import State, StateStore
 from sidelamb.store import Call, Store, keep, to_dead, to_retry, to_schedule
+from sidelamb.timetable import Records
+from sidelamb.timetable_calls import Planned, TimetableCalls
 from sidelamb.unique import LOCKS, unlock
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ NOW = 1_795_405_727.5
 STORE = Store()
 API = Calls(STORE.keys)
 STATES = StateStore(STORE.keys)
+TIMETABLE = TimetableCalls(STORE.keys)
+DECLARED = Records("app", "d2", {"p": b"{}", "q": b"{}"})
 Make = "Callable[[Link], Call[Any]]"
 
 
@@ -188,6 +192,31 @@ def _metrics(_: Link) -> Call[Any]:
     return STORE.metrics({"a|p": 1}, {"j|1": 60}, {"h|1": (60, {0: 1})})
 
 
+def _tick(link: Link) -> Call[Any]:
+    link.run(TIMETABLE.sync(DECLARED, NOW))
+    first = Packed("j0", "a", "a", None, job(0), (LOCK, STATUS))
+    jobs = [(NOW, first), (NOW, first._replace(jid="j1", raw=job(1)))]
+    return TIMETABLE.tick(Planned("p", -NOW, b"{}", paused=False, last=0.0), NOW + 60, NOW, NOW, jobs)
+
+
+def _timetable(link: Link) -> Call[Any]:
+    link.run(TIMETABLE.sync(Records("app", "d1", {"o": b"{}", "p": b"[]"}), NOW - 9))
+    link.command(*TIMETABLE.ask())
+    return TIMETABLE.sync(DECLARED, NOW)
+
+
+def _resume(link: Link) -> Call[Any]:
+    link.run(TIMETABLE.sync(DECLARED, NOW - 9))
+    link.command("SADD", "sidelamb:periodic:paused", "p")
+    return TIMETABLE.resume("p", NOW)
+
+
+def _drop_periodic(link: Link) -> Call[Any]:
+    link.run(TIMETABLE.sync(DECLARED, NOW))
+    link.command("SADD", "sidelamb:periodic:paused", "p")
+    return TIMETABLE.drop("p")
+
+
 def _cancel(link: Link) -> Call[Any]:
     return STATES.cancel("j1", NOW)
 
@@ -226,6 +255,7 @@ CASES: dict[str, Callable[[Link], Call[Any]]] = {
     "clear": _after(_lone_queue, API.clear("a")),
     "deploy": lambda _: STORE.mark_deploy("v1", NOW),
     "drop": _after(_lone_queue, API.drop("a", b"queue:a", [job(1)], [[UNLOCK]])),
+    "drop_periodic": _drop_periodic,
     "due": _after(lambda link: _sets(link, "retry"), STORE.due("retry", NOW)),
     "enqueue": lambda _: STORE.enqueue([("a", job(1)), ("b", job(2))]),
     "finish": _finish,
@@ -245,6 +275,7 @@ CASES: dict[str, Callable[[Link], Call[Any]]] = {
     "metrics": _metrics,
     "narrow": _narrow,
     "pause": lambda _: API.pause("a", paused=True),
+    "overdue": _after(lambda link: leased(link, 2), STORE.overdue(NOW + 99)),
     "payloads": lambda link: STORE.payloads(leased(link, 2).lease, ["0:default"]),
     "progress": _after(
         lambda link: link.command("HSET", "sidelamb:status:j1", "state", "running"),
@@ -265,5 +296,9 @@ CASES: dict[str, Callable[[Link], Call[Any]]] = {
     "state": lambda _: STATES.read("j1"),
     "walk": _after(lambda link: _sets(link, "retry"), API.walk(b"retry", NOW - 1, b"", 10)),
     "take": lambda _: API.take([HOLD, PASS, FILL, RESET]),
+    "register": lambda _: TIMETABLE.register("p", b"{}", NOW),
+    "resume": _resume,
+    "tick": _tick,
+    "timetable": _timetable,
     "unqueue": _after(_lone_queue, API.unqueue(b"queue:a", job(1), [UNLOCK])),
 }

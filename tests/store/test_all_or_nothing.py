@@ -22,8 +22,8 @@ KINDS = {
     "hash": lambda db, key: db.hset(key, "wrong", "1"),
 }
 NO_TIMES = ["nan", "inf", "-inf", "x", ""]
-ZSETS = {b"schedule", b"retry", b"dead", b"sidelamb:leases", b"sidelamb:cancelled"}
-ADDS_JOBS = {"admit", "enqueue", "push", "schedule"}
+ZSETS = {b"schedule", b"retry", b"dead", b"sidelamb:leases", b"sidelamb:cancelled", b"sidelamb:periodic:due"}
+ADDS_JOBS = {"admit", "enqueue", "push", "schedule", "tick"}
 
 
 @pytest.fixture

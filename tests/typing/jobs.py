@@ -22,8 +22,9 @@ from sidelamb import (
     delay,
     job,
     on_death,
+    periodic,
 )
-from sidelamb.api import Holder, Limits, LimitState, Lock, Locks
+from sidelamb.api import Holder, Limits, LimitState, Lock, Locks, Periodic, Periodics, Ticked
 from sidelamb.limits import Concurrent, OverLimit
 from sidelamb.notify import on_old_queue, sns, webhook
 from sidelamb.outbox import Relay
@@ -365,3 +366,35 @@ async def of_guards() -> None:
         assert_type(limit.free, int)
     assert_type(limits.get(api, key="acme"), LimitState | None)
     limits.release("api", "jid")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+@periodic("0 3 * * *", tz="Europe/Paris", args=[12], missed="skip", queue="low")
+@job
+def nightly(day: int) -> str:
+    return ""
+
+
+assert_type(nightly.enqueue(1), Handle[str])
+periodic("0 3 * * *", name="second")(nightly)
+periodic(5)(nightly)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+periodic("0 3 * * *", missed="some")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+periodic("0 3 * * *", qeue="low")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+periodic("0 3 * * *")(str)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
+
+
+async def periodics(client: Client, me: CurrentJob) -> None:
+    every = Periodics(client)
+    every.register("p", nightly, "0 3 * * *", args=[12], kwargs={"a": 1}, missed="all", queue="low")
+    every.register("p", 5, "0 3 * * *")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert_type(list(every), list[Periodic])
+    assert_type(every.page(0), list[Periodic])
+    assert_type(every.find("p"), Periodic | None)
+    assert_type(every.history("p"), list[Ticked])
+    assert_type(every.history("p")[0].late_s, float | None)
+    assert_type(every.pause("p"), bool)
+    assert_type(await every.aresume("p"), bool)
+    assert_type(await every.arun_now("p"), str)
+    assert_type(every.drop("p"), bool)
+    every.refresh()
+    assert_type([one.next_at async for one in every], list[dt.datetime | None])
+    assert_type(me.tick, float | None)

@@ -91,7 +91,7 @@ class Lookout:
 
     def _mind(self, look: Look) -> None:
         """Wake the scheduler for what is due before the next look, or expired."""
-        alarms = [at for at in (look.due, look.expires) if at is not None]
+        alarms = [at for at in (look.due, look.expires, look.tick) if at is not None]
         if not self._scheduler or not alarms or (self._waking is not None and not self._waking.done()):
             return
         at, now = min(alarms), time.time()

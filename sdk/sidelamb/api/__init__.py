@@ -17,6 +17,7 @@ from sidelamb.api.entries import Bulk, DeadSet, Entry, Found, Place, RetrySet, S
 from sidelamb.api.leases import LeaseRecord, Leases
 from sidelamb.api.limits import Holder, Limits, LimitState
 from sidelamb.api.locks import Lock, Locks
+from sidelamb.api.periodic import Periodic, Periodics, Ticked
 from sidelamb.api.processes import Process, Processes, Running, Work
 from sidelamb.api.queue import Queue
 from sidelamb.api.record import JobRecord
@@ -38,6 +39,8 @@ __all__ = [
     "Limits",
     "Lock",
     "Locks",
+    "Periodic",
+    "Periodics",
     "Place",
     "Process",
     "Processes",
@@ -49,5 +52,6 @@ __all__ = [
     "Stats",
     "Summary",
     "Swept",
+    "Ticked",
     "Work",
 ]

@@ -23,7 +23,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Audit", "Finding"]
 
-_TYPES = {"queues": "set", "paused": "set", "processes": "set", "sidelamb:cancelled": "zset"}
+_TYPES = {
+    "queues": "set",
+    "paused": "set",
+    "processes": "set",
+    "sidelamb:cancelled": "zset",
+    "sidelamb:periodic": "hash",
+    "sidelamb:periodic:due": "zset",
+    "sidelamb:periodic:last": "hash",
+    "sidelamb:periodic:owners": "hash",
+    "sidelamb:periodic:paused": "set",
+    "sidelamb:periodic:sources": "hash",
+}
 
 
 class Audit(LeaseAudit, TwinAudit):

@@ -1,20 +1,21 @@
 -- look: what a poller must know once a second, in one round trip. Writes nothing.
 --
--- KEYS  1 schedule   2 retry   3 leases (zsets)   4 paused (set)   5.. Q queues (list); then Q alone lists
+-- KEYS  1 schedule   2 retry   3 leases (zsets)   4 paused (set)   5 due periodic jobs (zset)
+--       6.. Q queues (list); then Q alone lists
 -- ARGV  1 Q   2.. Q queue names
--- RETURNS { next due in schedule, next due in retry, next lease to expire (epoch s or ''), then for each
---         queue how many jobs wait, -1 if it is paused }
+-- RETURNS { next due in schedule, next due in retry, next lease to expire, next periodic job (epoch s
+--         or ''), then for each queue how many jobs wait, -1 if it is paused }
 
 local function head(key)
   return redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2] or ''
 end
 
 local Q = tonumber(ARGV[1])
-local reply = { head(KEYS[1]), head(KEYS[2]), head(KEYS[3]) }
+local reply = { head(KEYS[1]), head(KEYS[2]), head(KEYS[3]), head(KEYS[5]) }
 local any_paused = redis.call('SCARD', KEYS[4]) > 0
 for q = 1, Q do
-  local n = redis.call('LLEN', KEYS[4 + q]) + redis.call('LLEN', KEYS[4 + Q + q])
+  local n = redis.call('LLEN', KEYS[5 + q]) + redis.call('LLEN', KEYS[5 + Q + q])
   if any_paused and redis.call('SISMEMBER', KEYS[4], ARGV[1 + q]) == 1 then n = -1 end
-  reply[3 + q] = n
+  reply[4 + q] = n
 end
 return reply

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sidelamb import job
 from sidelamb.link import Link
+from sidelamb.timetable import Entry
+from sidelamb.timetable_calls import TimetableCalls
 from sidelamb_handlers.poller import look as module
 from sidelamb_handlers.poller.look import Lookout
 from sidelamb_handlers.scheduler import Scheduler
@@ -21,6 +24,11 @@ if TYPE_CHECKING:
     from tests.handlers.proxy import Proxy
 
 DONE = {"sidelamb": 1, "lease": "", "status": "settled", "ran": 0, "ms": 0, "promoted": 1}
+
+
+@job(name="tidy")
+def tidy() -> None:
+    """Do nothing."""
 
 
 class Clock:
@@ -101,6 +109,15 @@ class TestWaking:
         watch_out(real)
         await soon(lambda: waiting(db), 0.9)
         assert not db.exists("sidelamb:leases")
+
+    async def test_a_periodic_job_starts_at_its_time(self, watch_out, real, db, link):
+        calls, due = TimetableCalls(STORE.keys), time.time() + 1.2
+        link.run(calls.register("p", Entry("p", tidy, "* * * * *").record(), time.time()))
+        watch_out(real)
+        await soon(lambda: db.zscore("sidelamb:periodic:due", "p") > 0, 0.9)  # it was woken to find the next time
+        db.zadd("sidelamb:periodic:due", {"p": due})
+        await soon(lambda: waiting(db))
+        assert 0 <= time.time() - due < 0.25
 
     async def test_without_a_scheduler_function_nobody_is_woken(self, watch_out, db, monkeypatch):
         monkeypatch.setattr(module, "EVERY_S", 0.05)
