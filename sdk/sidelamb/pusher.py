@@ -141,6 +141,15 @@ class Pusher:
         payload = template.payload(args, kwargs, self._new_jid(), now, at, ms=self._packer.ms)
         return self._packer.pack(payload, now, at)
 
+    def pack_ahead(self, payload: Payload) -> Packed | None:
+        """Return a job that is kept until it enters its queue, with `,"enqueued_at":…}` for its last brace.
+
+        Its time to expire would begin now, and is left out. None if middleware stopped it.
+        """
+        now = self.now()
+        payload.pop("expiry", None)
+        return self._packer.pack(payload, now, now + 1)
+
     def pack_many(self, template: Template, items: Iterable[Any]) -> Iterator[Packed | None]:
         """Give many calls of a job, checked and encoded, to be stored later; None for one that was stopped."""
         return self._packed_items(template, _carried(template, items))

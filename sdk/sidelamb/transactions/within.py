@@ -42,8 +42,8 @@ class Within:
         """
         if collecting.get() is not None:
             raise BadCall(
-                "a job in the block of a batch cannot wait for a transaction (on_commit, outbox): enqueue it plainly, "
-                "and make the batch when the transaction is committed"
+                "a job in the block of a batch cannot wait for a transaction (on_commit, outbox): enqueue it "
+                "plainly, and make the batch when the transaction is committed"
             )
         return self._client or settings.default_client()
 

@@ -1,8 +1,8 @@
 """What jobs in batches have done in Redis: they become members when they are stored, and tell how they end.
 
 A member's payload names its batch, `bid`, and in `batch` each level above it: `[id, queues of its callbacks, 1 if
-it keeps results]`, its own batch first. So whoever ends the job knows all keys. What becomes of a batch is decided by
-`_effect_batch.lua`; `batch.py` is what users see.
+it keeps results]`, its own batch first. So whoever ends the job knows all keys. What becomes of a batch is decided
+by `_effect_batch.lua`; `batch.py` is what users see.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sidelamb.effects import Effect, Event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from sidelamb.effects import Ended
 
-__all__ = ["INDEX", "Level", "beginning", "ending", "levels_of", "stamp", "starting"]
+__all__ = ["INDEX", "Level", "beginning", "cancelling", "ending", "followers_of", "levels_of", "stamp", "starting"]
 
 INDEX = "sidelamb:batches"
 """Name of the set of all batches."""
+CANCELLED = "sidelamb:cancelled"
 
 _SETS = ("", ":pending", ":unrun", ":failed", ":dead", ":results")
 _EVENTS = {
@@ -67,8 +68,19 @@ def levels_of(payload: Mapping[str, Any]) -> list[Level]:
     return levels if levels and levels[0].bid == payload.get("bid") else []
 
 
+def followers_of(payload: Mapping[str, Any]) -> list[str]:
+    """Return the ids of the members that only run after this one: the steps of a chain up to the next group."""
+    steps = payload.get("chain")
+    found: list[str] = []
+    for step in steps if type(steps) is list else ():
+        if type(step) is not dict or type(step.get("jid")) is not str:
+            break
+        found.append(step["jid"])
+    return found
+
+
 def stamp(now: float, payload: Mapping[str, Any]) -> str:
-    """Return what closes the payload of a callback that is pushed now, in the unit in which this client writes times."""
+    """Return what closes the payload of a callback that is pushed now, in the unit of the times in `payload`."""
     written = round(now * 1000) if type(payload.get("created_at")) is int else now
     return f',"enqueued_at":{written}}}'
 
@@ -76,7 +88,7 @@ def stamp(now: float, payload: Mapping[str, Any]) -> str:
 def beginning(payload: Mapping[str, Any], *_: object) -> Iterator[Effect]:
     """Become a member."""
     for level in levels_of(payload)[:1]:
-        yield Effect("join", level.keys[:3], (str(payload["jid"]),))
+        yield Effect("join", level.keys[:3], (str(payload["jid"]), *followers_of(payload)))
 
 
 def starting(*_: object) -> tuple[Effect, ...]:
@@ -86,14 +98,33 @@ def starting(*_: object) -> tuple[Effect, ...]:
 
 def ending(ended: Ended) -> Iterator[Effect]:
     """Tell the batch what has become of its member."""
-    levels, event = levels_of(ended.payload), _EVENTS.get(ended.event)
+    payload, event = ended.payload, _EVENTS.get(ended.event)
+    levels = levels_of(payload)
     if not levels or event is None:
         return
+    result = ""
+    if levels[0].keeps:
+        result = _result(ended.result) if event == "succeeded" else "null" if event == "gone" else ""
+    then = stamp(ended.now, payload)
+    yield _effect(event, str(payload.get("jid")), ended.now, then, result, levels, followers_of(payload))
+
+
+def cancelling(levels: Sequence[Level], now: float) -> Effect:
+    """Return what cancels a batch."""
+    return _effect("cancelled", "", now, stamp(now, {}), "", levels, [])
+
+
+def _effect(  # noqa: PLR0917 - what the effect takes
+    event: str, jid: str, now: float, stamp: str, result: str, levels: Sequence[Level], followers: Sequence[str]
+) -> Effect:
     queues = list(dict.fromkeys(queue for level in levels for queue in level.queues))
-    keys = ("queues", *(key for level in levels for key in level.keys), *(f"queue:{queue}" for queue in queues))
-    result = _result(ended.result) if event == "succeeded" and levels[0].keeps else ""
-    head = (event, str(ended.payload.get("jid")), int(ended.now * 1000), stamp(ended.now, ended.payload), result)
-    yield Effect("batch", keys, (*head, len(levels), *(level.bid for level in levels), *queues))
+    keys = ("queues", INDEX, CANCELLED, *(key for level in levels for key in level.keys))
+    head = (event, jid, int(now * 1000), stamp, result, len(levels), len(followers))
+    return Effect(
+        "batch",
+        (*keys, *(f"queue:{queue}" for queue in queues)),
+        (*head, *(level.bid for level in levels), *followers, *queues),
+    )
 
 
 def _text(value: Any) -> str:
