@@ -126,7 +126,7 @@ def _batch_stage(_: Link) -> Call[Any]:
 
 
 def _batch_go(link: Link) -> Call[Any]:
-    makings = [Making("new", OUTER, ttl_s=60.0), Making("new", INNER, 1, ttl_s=60.0, fields=CALL)]
+    makings = [Making("new", OUTER, ttl_s=1e8), Making("new", INNER, 1, ttl_s=1e8, fields=CALL)]
     along = Packed("m4", "a", "b", None, job(7), tuple(beginning({**MEMBER, "jid": "m4"})))
     return BATCHES.go(NOW, ',"x":1}', _staged(link), makings, [along])
 

@@ -341,7 +341,7 @@ class Batch(Waits):
 
 
 def current_batch() -> Batch:
-    """Find the batch of the running job. Jobs are added to it in `with current_batch():`.
+    """Return the batch of the running job: entered with `with`, it takes more jobs.
 
     Raises:
         SidelambError: no job is running here, or it is in no batch.
