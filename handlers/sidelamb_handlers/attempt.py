@@ -132,6 +132,8 @@ class Attempt:
             self.look_at = now + LOOK_S
             self.is_cancelled = self.states.is_cancelled(self.jid)
             self.has_state |= self.is_cancelled
+            if not self.is_cancelled and "bid" in self.payload:
+                self.is_cancelled = bool(self.states.cancelled([self.payload]))
         return self.is_cancelled
 
     def progress(self, done: float, total: float | None = None, note: str = "") -> None:
@@ -184,7 +186,7 @@ class Runner:
             return self._judge.malformed(a, "no class")
         if not isinstance(payload.get("args", []), list) or not isinstance(payload.get("kwargs", {}), dict):
             return self._judge.malformed(a, "args must be a list and kwargs an object")
-        a.job = self._registry.find(payload["class"])
+        a.job = self._registry.find(payload["class"]) or _own(payload["class"])
         if payload.get("doomed") is True:
             return self._judge.laid_to_rest(a)
         expiry = number(payload.get("expiry"))
@@ -248,7 +250,7 @@ class Runner:
             raise LookupError(a.name)
         if job.is_iterable:
             return self._iterate(a, job)
-        args, kwargs = _arguments(job, payload)
+        args, kwargs = _arguments(a, job, payload)
         if job.options.idempotent:
             with late_import:
                 from sidelamb_handlers.idempotent import once  # noqa: PLC0415 - only for jobs that ask for it
@@ -256,7 +258,12 @@ class Runner:
             value = once(a, args, kwargs, lambda: self._effect(a, job, args, kwargs))
         else:
             value = self._effect(a, job, args, kwargs)
-        if value is not None and not FIELDS.isdisjoint(payload):
+        if payload.get("carries"):
+            with late_import:
+                from sidelamb.workflows.carrying import carried  # noqa: PLC0415 - only for steps of workflows
+
+            a.result = carried(payload, value, self._registry)
+        elif value is not None and not FIELDS.isdisjoint(payload):
             a.result = value
         return value
 
@@ -276,7 +283,7 @@ class Runner:
         if goes_on_with is None:
             return
         try:
-            args, kwargs = _arguments(job, a.payload)
+            args, kwargs = _arguments(a, job, a.payload)
             items: Any = job(*args, **{**kwargs, **goes_on_with})
             if isinstance(items, AsyncGeneratorType):
                 self._run_async(a, iteration.arun(items))
@@ -288,7 +295,18 @@ class Runner:
         iteration.conclude()
 
 
-def _arguments(job: Job[..., Any], payload: Any) -> tuple[Sequence[Any], dict[str, Any]]:
+def _own(name: str) -> Job[..., Any] | None:
+    """Return a job of our own, which apps need not name."""
+    if name != "sidelamb.workflows.start":
+        return None
+    with late_import:
+        from sidelamb.workflows.launching import start  # noqa: PLC0415 - only for workflows
+
+    found: Job[..., Any] = start
+    return found
+
+
+def _arguments(a: Attempt, job: Job[..., Any], payload: Any) -> tuple[Sequence[Any], dict[str, Any]]:
     """Return what the payload's arguments are for the function."""
     if payload.get("sealed") is None:
         args, kwargs = payload.get("args", ()), payload.get("kwargs", {})
@@ -297,6 +315,11 @@ def _arguments(job: Job[..., Any], payload: Any) -> tuple[Sequence[Any], dict[st
             from sidelamb.seal import opened  # noqa: PLC0415 - only for jobs that encrypt their arguments
 
         args, kwargs = opened(payload)
+    if payload.get("given") is not None:
+        with late_import:
+            from sidelamb_handlers.given import given  # noqa: PLC0415 - only for callbacks
+
+        args = given(a, args)
     codec = job.template.shape.codec
     return (args, kwargs) if codec is None else codec.decode(args, kwargs)
 

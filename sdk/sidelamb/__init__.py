@@ -10,7 +10,7 @@ resize.enqueue(12)
 
 from __future__ import annotations
 
-import importlib
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from sidelamb.cancel import acancel, cancel
@@ -49,13 +49,22 @@ from sidelamb.server import server_middleware
 from sidelamb.settings import configure, default_client
 
 if TYPE_CHECKING:
+    from sidelamb.batches.batch import Batch, BatchClosed, current_batch
+    from sidelamb.batches.listing import Batches
+    from sidelamb.batches.status import BatchGone, BatchStatus
     from sidelamb.client import Client
     from sidelamb.timetable import periodic
+    from sidelamb.workflows.steps import WorkflowStopped, chain, group
 
 __all__ = [
     "BadArgument",
     "BadCall",
     "BadOption",
+    "Batch",
+    "BatchClosed",
+    "BatchGone",
+    "BatchStatus",
+    "Batches",
     "CallNext",
     "Client",
     "ConfigError",
@@ -88,15 +97,19 @@ __all__ = [
     "Status",
     "UnknownOption",
     "UnknownQueue",
+    "WorkflowStopped",
     "acancel",
     "after_invocation",
     "before_invocation",
     "cancel",
     "carry",
+    "chain",
     "configure",
+    "current_batch",
     "current_job",
     "default_client",
     "delay",
+    "group",
     "job",
     "mark_deploy",
     "on_death",
@@ -108,15 +121,27 @@ __all__ = [
 ]
 
 
-_LATE = {"Client": "sidelamb.client", "periodic": "sidelamb.timetable"}
-"""The client brings redis-py, which declaring jobs does not need; few apps have periodic jobs."""
+_LATE = {
+    "Client": "client",
+    "periodic": "timetable",
+    "Batch": "batches.batch",
+    "BatchClosed": "batches.block",
+    "current_batch": "batches.batch",
+    "BatchGone": "batches.status",
+    "BatchStatus": "batches.status",
+    "Batches": "batches.listing",
+    "WorkflowStopped": "workflows.steps",
+    "chain": "workflows.steps",
+    "group": "workflows.steps",
+}
+"""What is imported when it is first asked for. Declaring jobs needs no client, and with it redis-py."""
 
 
 def __getattr__(name: str) -> object:
-    """Import what not everybody needs when it is first asked for."""
+    """Import what few need when it is first asked for."""
     if name not in _LATE:
         raise AttributeError(f"module 'sidelamb' has no attribute {name!r}")
     with late_import:
-        found: object = getattr(importlib.import_module(_LATE[name]), name)
+        found: object = getattr(import_module(f"sidelamb.{_LATE[name]}"), name)
     globals()[name] = found
     return found

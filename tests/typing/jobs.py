@@ -8,6 +8,9 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, assert_type
 
 from sidelamb import (
+    Batch,
+    Batches,
+    BatchStatus,
     CallNext,
     Client,
     CurrentJob,
@@ -18,8 +21,11 @@ from sidelamb import (
     Status,
     cancel,
     carry,
+    chain,
     configure,
+    current_batch,
     delay,
+    group,
     job,
     on_death,
     periodic,
@@ -29,6 +35,7 @@ from sidelamb.limits import Concurrent, OverLimit
 from sidelamb.notify import on_old_queue, sns, webhook
 from sidelamb.outbox import Relay
 from sidelamb.testing import Drained, Recorded, drain, fake
+from sidelamb.workflows.steps import Run, Step
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -198,6 +205,19 @@ def enqueuing_many() -> None:
     send.enqueue_many([1, 2])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
     send.enqueue_many(["ab"])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
     send.enqueue_many([(1,)], progress=print, size=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+@job
+def sync(ids: list[int], *, account: int = 0) -> None: ...
+
+
+async def splitting() -> None:
+    assert_type(sync.enqueue_chunks(range(100), size=10), int)
+    assert_type(sync.using(queue="low").enqueue_chunks([1, 2], size=1, progress=print), int)
+    assert_type(await sync.aenqueue_chunks({1, 2}, size=10), int)
+    sync.enqueue_chunks(["a"], size=10)  # pyright: ignore[reportArgumentType]
+    sync.enqueue_chunks([1])  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    send.enqueue_chunks([1], size=10)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
 
 
 def with_options(client: Client) -> None:
@@ -398,3 +418,36 @@ async def periodics(client: Client, me: CurrentJob) -> None:
     every.refresh()
     assert_type([one.next_at async for one in every], list[dt.datetime | None])
     assert_type(me.tick, float | None)
+
+
+@job
+def done(status: BatchStatus, options: dict[str, Any]) -> None: ...
+
+
+@job
+def add(a: int, b: int) -> int:
+    return a + b
+
+
+async def in_batches() -> None:
+    with Batch("import", on_success=done, on_death=done.using(queue="low"), options={"file": 12}) as batch:
+        assert_type(batch, Batch)
+    assert_type(batch.status(), BatchStatus)
+    assert_type(batch.wait(5, progress=True), BatchStatus)
+    assert_type(batch.results(), dict[str, Any])
+    assert_type(batch.status().dead, tuple[str, ...])
+    async with Batch(autoflush=100) as batch:
+        assert_type(await batch.astatus(), BatchStatus)
+    assert_type(await batch.await_(5), BatchStatus)
+    assert_type(current_batch(), Batch)
+    assert_type(Batches().page(0), list[BatchStatus])
+    Batch(on_success=print)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Batch(autoflush="10")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def in_workflows() -> None:
+    assert_type(add.s(1), Step[int])
+    assert_type(add.si(1, 2), Step[int])
+    assert_type(add.using(queue="low").s(), Step[int])
+    assert_type(chain(add.s(1, 2), group(add.s(n) for n in range(3)), add.si(1, 2)).enqueue(), Run)
+    add.si(1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
