@@ -130,9 +130,10 @@ def _admit(_: Link) -> Call[Any]:
 
 def _staged(link: Link) -> Stage:
     stage = Stage("s1")
+    lock = Effect("lock", ("sidelamb:lock:y", LOCKS), ("m3", 60_000, "y", NOW + 60, NOW))
     jobs = [
         Packed("m1", "a", "a", None, job(0), (*beginning(MEMBER), LOCK)),
-        Packed("m3", "a", "a", NOW + 9, job(1), (LOCK._replace(keys=("sidelamb:lock:y",), args=("m3", 60_000)),)),
+        Packed("m3", "a", "a", NOW + 9, job(1), (lock,)),
     ]
     link.run(BATCHES.stage(stage, jobs))
     stage.queues["a"], stage.jobs = None, 2
