@@ -98,6 +98,11 @@ class Limits(View):
         found = yield from self._states([f"{limit.KIND}:{limit.named_for(key)}".encode()])
         return found[0] if found else None
 
+    def _find(self, member: str) -> Steps[LimitState | None]:
+        """Return a limit by its kind and name, as in `concurrent:api`, or None: nothing of it is taken."""
+        found = yield from self._states([member.encode()])
+        return found[0] if found else None
+
     def _states(self, names: list[bytes]) -> Steps[list[LimitState]]:
         """Return the limits of these names that are known."""
         found: list[LimitState] = []
@@ -166,6 +171,7 @@ class Limits(View):
     size, asize = blocking(_size), awaiting(_size)
     page, apage = blocking(_page), awaiting(_page)
     get, aget = blocking(_get), awaiting(_get)
+    find, afind = blocking(_find), awaiting(_find)
     holders, aholders = blocking(_holders), awaiting(_holders)
     release, arelease = blocking(_release), awaiting(_release)
     reset, areset = blocking(_reset), awaiting(_reset)
