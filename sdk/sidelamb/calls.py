@@ -6,15 +6,18 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
+from sidelamb.errors import BadOption
 from sidelamb.handle import Handle
 from sidelamb.late import late_import
 from sidelamb.times import epoch_seconds, seconds
+from sidelamb.wording import shown
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from sidelamb.client import Client
     from sidelamb.template import Template
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["Enqueues", "Setter", "Takes", "way_of"]
 
 P = ParamSpec("P")
+Q = ParamSpec("Q")
+T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
 
 
@@ -133,6 +138,27 @@ class Enqueues(Generic[P, R_co]):
         """
         return self.client.submit_many(self.template, items, progress)
 
+    def enqueue_chunks(
+        self: Enqueues[Concatenate[list[T], Q], Any],
+        items: Iterable[T],
+        *,
+        size: int,
+        progress: Callable[[int], None] | None = None,
+    ) -> int:
+        """Put one job on the queue for each `size` items, a list of which is its one argument; return how many.
+
+        100 ids with `size=10` are 10 jobs of 10. The last one has what is left; no items are no job.
+
+        Args:
+            items: may be a generator: it is read as it is stored, and never held whole.
+            size: items a job.
+            progress: as for `enqueue_many`, jobs and not items.
+
+        Raises:
+            BadOption: `size` is no whole number from 1. Otherwise as `enqueue_many`.
+        """
+        return self.enqueue_many(_lists(items, size, self.template.name), progress=progress)
+
     async def aenqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Handle[R_co]:
         """`enqueue` for async code."""
         client = self.client
@@ -159,6 +185,16 @@ class Enqueues(Generic[P, R_co]):
         """`enqueue_many` for async code."""
         return await self.client.asubmit_many(self.template, items, progress)
 
+    async def aenqueue_chunks(
+        self: Enqueues[Concatenate[list[T], Q], Any],
+        items: Iterable[T],
+        *,
+        size: int,
+        progress: Callable[[int], None] | None = None,
+    ) -> int:
+        """`enqueue_chunks` for async code."""
+        return await self.aenqueue_many(_lists(items, size, self.template.name), progress=progress)
+
 
 class Setter(Enqueues[P, R_co]):
     """A job with the options of one call: what `Job.using` returns."""
@@ -183,3 +219,11 @@ class Setter(Enqueues[P, R_co]):
 
     def __repr__(self) -> str:
         return f"<{self._template.name} with {self._template.head}>"
+
+
+def _lists(items: Iterable[T], size: int, job: str) -> Iterator[tuple[list[T]]]:
+    """Return the arguments of jobs of `size` items each; a wrong size is told at once."""
+    if type(size) is not int or size < 1:
+        raise BadOption(f"{job}: size of enqueue_chunks is {shown(size)}; expected a whole number from 1")
+    left = iter(items)
+    return ((some,) for some in iter(lambda: list(islice(left, size)), []))

@@ -197,6 +197,19 @@ def enqueuing_many() -> None:
     send.enqueue_many([(1,)], progress=print, size=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
+@job
+def sync(ids: list[int], *, account: int = 0) -> None: ...
+
+
+async def splitting() -> None:
+    assert_type(sync.enqueue_chunks(range(100), size=10), int)
+    assert_type(sync.using(queue="low").enqueue_chunks([1, 2], size=1, progress=print), int)
+    assert_type(await sync.aenqueue_chunks({1, 2}, size=10), int)
+    sync.enqueue_chunks(["a"], size=10)  # pyright: ignore[reportArgumentType]
+    sync.enqueue_chunks([1])  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    send.enqueue_chunks([1], size=10)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+
+
 def with_options(client: Client) -> None:
     assert_type(
         send.using(queue="low", tags=["a"], max_retries=0, timeout=1.5, client=client).enqueue(1), Handle[float]
