@@ -127,6 +127,8 @@ class Attempt:
             self.look_at = now + LOOK_S
             self.is_cancelled = self.states.is_cancelled(self.jid)
             self.has_state |= self.is_cancelled
+            if not self.is_cancelled and "bid" in self.payload:
+                self.is_cancelled = bool(self.states.cancelled([self.payload]))
         return self.is_cancelled
 
     def progress(self, done: float, total: float | None = None, note: str = "") -> None:
@@ -243,7 +245,7 @@ class Runner:
             raise LookupError(a.name)
         if job.is_iterable:
             return self._iterate(a, job)
-        args, kwargs = _arguments(job, payload)
+        args, kwargs = _arguments(a, job, payload)
         if job.options.idempotent:
             with late_import:
                 from sidelamb_handlers.idempotent import once  # noqa: PLC0415 - only for jobs that ask for it
@@ -271,7 +273,7 @@ class Runner:
         if goes_on_with is None:
             return
         try:
-            args, kwargs = _arguments(job, a.payload)
+            args, kwargs = _arguments(a, job, a.payload)
             items: Any = job(*args, **{**kwargs, **goes_on_with})
             if isinstance(items, AsyncGeneratorType):
                 self._run_async(a, iteration.arun(items))
@@ -283,7 +285,7 @@ class Runner:
         iteration.conclude()
 
 
-def _arguments(job: Job[..., Any], payload: Any) -> tuple[Sequence[Any], dict[str, Any]]:
+def _arguments(a: Attempt, job: Job[..., Any], payload: Any) -> tuple[Sequence[Any], dict[str, Any]]:
     """Return what the payload's arguments are for the function."""
     if payload.get("sealed") is None:
         args, kwargs = payload.get("args", ()), payload.get("kwargs", {})
@@ -292,6 +294,11 @@ def _arguments(job: Job[..., Any], payload: Any) -> tuple[Sequence[Any], dict[st
             from sidelamb.seal import opened  # noqa: PLC0415 - only for jobs that encrypt their arguments
 
         args, kwargs = opened(payload)
+    if payload.get("given") is not None:
+        with late_import:
+            from sidelamb_handlers.given import given  # noqa: PLC0415 - only for callbacks
+
+        args = given(a, args)
     codec = job.template.shape.codec
     return (args, kwargs) if codec is None else codec.decode(args, kwargs)
 

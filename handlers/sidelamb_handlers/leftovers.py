@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sidelamb_handlers.decision import Outcome
+from sidelamb_handlers.states import batches_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,6 +47,12 @@ class Leftovers:
             return False
         attempt.has_state = True
         return True
+
+    def is_in_a_marked_batch(self, attempt: Attempt) -> bool:
+        """Say whether a job's batch, or one that this is in, is cancelled."""
+        if not self._marked or not isinstance(attempt.payload, dict):
+            return False
+        return not self._marked.isdisjoint(batches_of(attempt.payload))
 
     def ended(self, attempt: Attempt, decision: Decision) -> None:
         """Note what became of a job."""

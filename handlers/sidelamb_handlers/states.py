@@ -13,13 +13,13 @@ from sidelamb.errors import RedisError
 from sidelamb.state import StateStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from sidelamb.keys import Keys
     from sidelamb.link import Link
     from sidelamb.state import State
 
-__all__ = ["States"]
+__all__ = ["States", "batches_of"]
 
 log = logging.getLogger("sidelamb.worker")
 
@@ -56,9 +56,9 @@ class States:
             return False
 
     def cancelled(self, payloads: Iterable[Any]) -> set[str]:
-        """Return the ids of those of these jobs that are marked as cancelled."""
-        found = (payload.get("jid") for payload in payloads if isinstance(payload, dict))
-        jids = [jid for jid in found if jid and isinstance(jid, str)]
+        """Return the ids of those of these jobs, and of their batches, that are marked as cancelled."""
+        found = [ident for payload in payloads if isinstance(payload, dict) for ident in _idents(payload)]
+        jids = list(dict.fromkeys(found))
         try:
             return self._link.run(self._store.cancelled(jids)) if jids else set()
         except RedisError as error:
@@ -82,3 +82,20 @@ class States:
             self._link.run(self._store.forget(jids), within_s=WITHIN_S)
         except RedisError as error:
             log.warning("the states of %d finished jobs could not be removed (%s)", len(jids), error)
+
+
+def _idents(payload: dict[str, Any]) -> Iterator[str]:
+    """Give what a job can be cancelled by: its own id, and those of its batches."""
+    jid = payload.get("jid")
+    if jid and isinstance(jid, str):
+        yield jid
+    yield from batches_of(payload)
+
+
+def batches_of(payload: dict[str, Any]) -> list[str]:
+    """Return the ids of the batches that a job is in."""
+    if "bid" not in payload:
+        return []
+    from sidelamb.batches.member import levels_of  # noqa: PLC0415 - only for jobs in batches
+
+    return [level.bid for level in levels_of(payload)]

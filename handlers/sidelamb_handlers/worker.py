@@ -259,7 +259,9 @@ class Worker:
             attempt = Attempt(
                 field, queue, payload, request_id, job.lease, left.states, token=token, deadline=job.deadline
             )
-            if left.is_marked(attempt) and not self._runner.is_iterable(attempt):
+            if left.is_in_a_marked_batch(attempt) or (
+                left.is_marked(attempt) and not self._runner.is_iterable(attempt)
+            ):
                 decision: Decision | None = cancelled(self._clock())
             else:  # an iterable job sees it by itself, and tells its callbacks
                 decision = self._runner.decode(attempt)

@@ -10,6 +10,7 @@ resize.enqueue(12)
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from sidelamb.cancel import acancel, cancel
@@ -48,12 +49,20 @@ from sidelamb.server import server_middleware
 from sidelamb.settings import configure, default_client
 
 if TYPE_CHECKING:
+    from sidelamb.batches.batch import Batch, BatchClosed, current_batch
+    from sidelamb.batches.listing import Batches
+    from sidelamb.batches.status import BatchGone, BatchStatus
     from sidelamb.client import Client
 
 __all__ = [
     "BadArgument",
     "BadCall",
     "BadOption",
+    "Batch",
+    "BatchClosed",
+    "BatchGone",
+    "BatchStatus",
+    "Batches",
     "CallNext",
     "Client",
     "ConfigError",
@@ -92,6 +101,7 @@ __all__ = [
     "cancel",
     "carry",
     "configure",
+    "current_batch",
     "current_job",
     "default_client",
     "delay",
@@ -105,12 +115,23 @@ __all__ = [
 ]
 
 
+_LATE = {
+    "Client": "client",
+    "Batch": "batches.batch",
+    "BatchClosed": "batches.block",
+    "current_batch": "batches.batch",
+    "BatchGone": "batches.status",
+    "BatchStatus": "batches.status",
+    "Batches": "batches.listing",
+}
+"""What is imported when it is first asked for. Declaring jobs needs no client, and with it redis-py."""
+
+
 def __getattr__(name: str) -> object:
-    """Import the client, and with it redis-py, when it is first asked for: declaring jobs needs neither."""
-    if name != "Client":
+    """Import what few need when it is first asked for."""
+    if name not in _LATE:
         raise AttributeError(f"module 'sidelamb' has no attribute {name!r}")
     with late_import:
-        from sidelamb.client import Client  # noqa: PLC0415
-
-    globals()["Client"] = Client
-    return Client
+        found: object = getattr(import_module(f"sidelamb.{_LATE[name]}"), name)
+    globals()[name] = found
+    return found

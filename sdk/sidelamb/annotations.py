@@ -39,9 +39,9 @@ class Unresolved(Exception):
 
 
 def is_said_plain(annotation: Any) -> bool:
-    """Say whether an annotation, resolved or not, is one of the plain ones."""
+    """Say whether an annotation, resolved or not, is one of the plain ones, or of what a worker itself gives."""
     try:
-        return annotation in PLAIN
+        return annotation in PLAIN or getattr(annotation, "__sidelamb_plain__", False) is True
     except TypeError:  # it cannot be hashed
         return False
 

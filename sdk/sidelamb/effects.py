@@ -34,6 +34,7 @@ _FEATURES = {
     "lock": "sidelamb.unique",
     "result_ttl": "sidelamb.results",
     "django": "sidelamb.django.record",
+    "bid": "sidelamb.batches.member",
 }
 """The field that marks a job, and the module of the feature."""
 

@@ -10,6 +10,7 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sidelamb.carry import carried, carrying
+from sidelamb.collecting import collecting
 from sidelamb.effects import FIELDS, beginnings
 from sidelamb.errors import BadOption, JobError, PayloadTooLarge
 from sidelamb.handle import bare
@@ -87,7 +88,7 @@ class Packer:
         Raises:
             UnknownQueue: there is no such queue.
         """
-        if self._middleware is not None or template.uses_features:
+        if self._middleware is not None or template.uses_features or collecting.get() is not None:
             return None
         known = self._queues()
         if known is not None:
@@ -167,12 +168,15 @@ class Packer:
 
 
 def _around() -> Payload:
-    """Return the fields for what is around an enqueue: its trace, and what is to be carried."""
+    """Return the fields for what is around an enqueue: its trace, what is to be carried, its batch."""
     trace = traceparent()
     around: Payload = {"traceparent": trace} if trace else {}
     context = carried() if carrying else None
     if context:
         around["carried"] = context
+    batch = collecting.get()
+    if batch is not None:
+        around |= batch.fields
     return around
 
 

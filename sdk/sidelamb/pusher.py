@@ -12,7 +12,8 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from sidelamb import settings
-from sidelamb.bulk import call_arguments, chunks, jids, random_jids
+from sidelamb.bulk import Chunk, call_arguments, chunks, jids, random_jids
+from sidelamb.collecting import collecting, is_member
 from sidelamb.links import link_to, loop_links_to
 from sidelamb.middleware import compose
 from sidelamb.packing import Packer, new_jid
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from sidelamb.alink import AsyncLink
-    from sidelamb.bulk import Chunk
     from sidelamb.link import Link
     from sidelamb.middleware import Middleware, Payload
     from sidelamb.packing import Packed
@@ -141,6 +141,15 @@ class Pusher:
         payload = template.payload(args, kwargs, self._new_jid(), now, at, ms=self._packer.ms)
         return self._packer.pack(payload, now, at)
 
+    def pack_ahead(self, payload: Payload) -> Packed | None:
+        """Return a job that is kept until it enters its queue, with `,"enqueued_at":…}` for its last brace.
+
+        Its time to expire would begin now, and is left out. None if middleware stopped it.
+        """
+        now = self.now()
+        payload.pop("expiry", None)
+        return self._packer.pack(payload, now, now + 1)
+
     def pack_many(self, template: Template, items: Iterable[Any]) -> Iterator[Packed | None]:
         """Give many calls of a job, checked and encoded, to be stored later; None for one that was stopped."""
         return self._packed_items(template, _carried(template, items))
@@ -203,6 +212,9 @@ class Pusher:
     def _store_one(self, job: Packed | None) -> str:
         if job is None:
             return ""
+        if job.effects and (batch := collecting.get()) is not None and is_member(job):
+            batch.take(self, [job])
+            return job.jid
         try:
             answer = self.link.run(self._call(job))
         except BaseException as error:
@@ -213,6 +225,9 @@ class Pusher:
     async def _astore_one(self, job: Packed | None) -> str:
         if job is None:
             return ""
+        if job.effects and (batch := collecting.get()) is not None and is_member(job):
+            await batch.atake(self, [job])
+            return job.jid
         loop_link = await self._loop_links.here()
         try:
             answer = await loop_link.link.run(self._call(job))
@@ -222,8 +237,12 @@ class Pusher:
         return (job.effects and answer[0]) or job.jid
 
     def _store_many(self, full: Iterable[Chunk | Pressed], progress: Callable[[int], None] | None) -> int:
+        batch = collecting.get()
         with Tally(progress) as tally:
             for chunk in full:
+                if batch is not None and (members := _members(chunk)):
+                    batch.take(self, members)
+                    tally.stored += len(members)
                 for call, jobs in chunk.calls(self.store):
                     tally.trying = jobs
                     tally.done(self.link.run(call))
@@ -231,14 +250,27 @@ class Pusher:
         return tally.stored
 
     async def _astore_many(self, full: Iterable[Chunk | Pressed], progress: Callable[[int], None] | None) -> int:
+        batch = collecting.get()
         loop_link = await self._loop_links.here()
         with Tally(progress) as tally:
             for chunk in full:
+                if batch is not None and (members := _members(chunk)):
+                    await batch.atake(self, members)
+                    tally.stored += len(members)
                 for call, jobs in chunk.calls(self.store):
                     tally.trying = jobs
                     tally.done(await loop_link.link.run(call))
                 tally.report()
         return tally.stored
+
+
+def _members(chunk: Chunk | Pressed) -> list[Packed]:
+    """Take the jobs out of a chunk that were made ready in a batch's block."""
+    if not isinstance(chunk, Chunk):
+        return []
+    members = [job for job in chunk.with_features if is_member(job)]
+    chunk.with_features = [job for job in chunk.with_features if not is_member(job)]
+    return members
 
 
 def _step(job: Packed) -> int:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sidelamb.effects import Ended
     from sidelamb.keys import Keys
 
-__all__ = ["OVER", "beginning", "bell_key", "ending", "progress", "starting", "status_key"]
+__all__ = ["OVER", "beginning", "bell_key", "ending", "kept", "progress", "starting", "status_key"]
 
 OPEN_FOR_S = 30 * 86_400.0
 """The status of a job that does not come to an end goes so long after its last news, or the time it is due."""
@@ -79,7 +79,7 @@ def ending(ended: Ended) -> Iterator[Effect]:
         return
     fields["finished_at"] = ended.now
     if state == "succeeded":
-        fields |= _result(ended.result)
+        fields |= kept(ended.result)
     yield _effect("result", ended.payload, number(ended.payload.get("result_ttl")) or 0.0, fields)
 
 
@@ -89,7 +89,7 @@ def progress(keys: Keys, jid: str, done: float, total: float | None, note: str) 
     return Call("progress", [keys(status_key(jid))], [said], bool)
 
 
-def _result(value: Any) -> dict[str, str]:
+def kept(value: Any) -> dict[str, str]:
     """Return the fields of a result; one that JSON does not have is said to be none, and costs the job nothing."""
     try:
         text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))

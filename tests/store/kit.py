@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sidelamb.api.calls import Calls, Shift
-from sidelamb.effects import Effect
+from sidelamb.batches.member import Level, beginning, ending
+from sidelamb.batches.store import BatchStore, Making, Stage
+from sidelamb.effects import Effect, Ended, Event
 from sidelamb.limits import Bucket, Concurrent, Window
 from sidelamb.packing import Packed
 from sidelamb.results import progress
@@ -35,6 +37,11 @@ RESULT = STATUS._replace(verb="result")
 HOLD = Concurrent(2).taking("x", "j1", NOW, NOW + 60)
 PASS = Window(2, per=60).taking("x", "j1", NOW, NOW + 60)
 FILL = Bucket(2).taking("x", "j1", NOW, NOW + 60)
+BATCHES = BatchStore(STORE.keys)
+OUTER, INNER = Level("outer", ("default",), keeps=True), Level("inner", ("calls",))
+MEMBER = {"jid": "m1", "bid": "inner", "batch": [INNER.to_wire(), OUTER.to_wire()], "chain": [{"jid": "m2"}]}
+CALL = {"call:complete": '{"jid":"call"', "queue:complete": "calls", "members:complete": "inner-complete"}
+NEXT = Effect("next", ("queues", "queue:a"), ("a", '{"jid":"m2"}'))
 NOTE = Effect("note", ("sidelamb:status:j",), ("error:1", "[]"))
 
 
@@ -90,7 +97,7 @@ def _settle(link: Link) -> Call[Any]:
     moves = (
         replace(to_retry("1:default", NOW, b"r"), effects=[UNLOCK, RESULT, Concurrent(2).freeing("x", "j1")]),
         replace(to_retry("1:default", NOW, b"r"), effects=[UNLOCK, RESULT, NOTE]),
-        to_dead("2:default", NOW, b"d"),
+        replace(to_dead("2:default", NOW, b"d"), effects=_ends(link, Event.DIED)),
         to_schedule("3:default", NOW),
         keep("4:default"),
         keep("5:default", alone=True),
@@ -101,6 +108,40 @@ def _settle(link: Link) -> Call[Any]:
 def _admit(_: Link) -> Call[Any]:
     plain = Packed("j0", "a", "a", None, job(0), (LOCK._replace(keys=("sidelamb:lock:y",)), STATUS, NOTE))
     return STORE.admit([plain, Packed("j1", "a", "a", NOW + 9, job(1), (LOCK,))])
+
+
+def _staged(link: Link) -> Stage:
+    stage = Stage("s1")
+    jobs = [
+        Packed("m1", "a", "a", None, job(0), (*beginning(MEMBER), LOCK)),
+        Packed("m3", "a", "a", NOW + 9, job(1), (LOCK._replace(keys=("sidelamb:lock:y",), args=("m3", 60_000)),)),
+    ]
+    link.run(BATCHES.stage(stage, jobs))
+    stage.queues["a"], stage.jobs = None, 2
+    return stage
+
+
+def _batch_stage(_: Link) -> Call[Any]:
+    return BATCHES.stage(Stage("s1"), [Packed("m1", "a", "a", None, job(0), (*beginning(MEMBER), LOCK, STATUS))])
+
+
+def _batch_go(link: Link) -> Call[Any]:
+    makings = [Making("new", OUTER, ttl_s=1e8), Making("new", INNER, 1, ttl_s=1e8, fields=CALL)]
+    along = Packed("m4", "a", "b", None, job(7), tuple(beginning({**MEMBER, "jid": "m4"})))
+    return BATCHES.go(NOW, ',"x":1}', _staged(link), makings, [along])
+
+
+def _batch_look(link: Link) -> Call[Any]:
+    link.run(_batch_go(link))
+    return BATCHES.look(["outer", "inner", "none"])
+
+
+def _ends(link: Link, event: Event) -> list[Effect]:
+    """The effects of a member's end, of a batch that is there."""
+    if not link.command("EXISTS", "sidelamb:batch:inner"):
+        link.run(_batch_go(link))
+        link.command("DEL", "queue:a", "queue:b", "schedule")
+    return [*ending(Ended(MEMBER, event, NOW, result=1)), NEXT]
 
 
 def _begin(link: Link) -> Call[Any]:
@@ -126,7 +167,7 @@ def _narrow(link: Link) -> Call[Any]:
 def _reap(link: Link) -> Call[Any]:
     held = leased(link, 3)
     moves = [
-        replace(to_retry("0:default", NOW, b"r"), effects=[UNLOCK]),
+        replace(to_retry("0:default", NOW, b"r"), effects=[UNLOCK, *_ends(link, Event.FAILED)]),
         keep("1:default", alone=True),
         to_dead("2:default", NOW, b"d"),
     ]
@@ -154,7 +195,7 @@ def _shift(link: Link) -> Call[Any]:
         Shift(b"m0", b"n0", "a"),
         Shift(b"m1", dead=True),
         Shift(b"m2", at=NOW + 9),
-        Shift(b"m3", effects=[UNLOCK]),
+        Shift(b"m3", effects=[UNLOCK, *_ends(link, Event.DELETED)]),
     ]
     return API.shift(b"retry", NOW, shifts)
 
@@ -192,6 +233,9 @@ def _after(make: Callable[[Link], object], call: Call[Any]) -> Callable[[Link], 
 
 CASES: dict[str, Callable[[Link], Call[Any]]] = {
     "admit": _admit,
+    "batch_go": _batch_go,
+    "batch_look": _batch_look,
+    "batch_stage": _batch_stage,
     "beat": lambda _: STORE.beat("me", 60, {"info": "{}"}, {"w": b"{}"}),
     "begin": _begin,
     "cancel": _cancel,

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from sidelamb.errors import Malformed
 from sidelamb.keys import source_of
-from sidelamb_handlers.decision import Decision, Outcome
+from sidelamb.payload import decode
+from sidelamb_handlers.decision import Decision, Outcome, with_effects
 from sidelamb_handlers.event import MOST_BYTES, extra_bytes, write_event
 from sidelamb_handlers.metrics import Tally
 from sidelamb_handlers.poller.aftermath import Aftermath
@@ -306,4 +308,8 @@ def _unsendable(raw: bytes, extra: int, queue: str) -> Decision | None:
     )
     said = {"error_class": "PayloadTooLarge", "error_message": message, "failed_at": now, "retry_count": 0}
     changes = {"queue": queue, **said}
-    return Decision(Outcome.DEAD, now, changes, failed=True, reason=message)
+    decision = Decision(Outcome.DEAD, now, changes, failed=True, reason=message)
+    try:
+        return with_effects(decision, decode(raw), now)
+    except Malformed:
+        return decision

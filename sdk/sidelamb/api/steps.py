@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Coroutine, Generator
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from sidelamb.api.calls import Calls
 from sidelamb.settings import default_client
@@ -22,15 +22,30 @@ from sidelamb.store import Call
 
 if TYPE_CHECKING:
     from sidelamb.client import Client
+    from sidelamb.link import Link
 
-__all__ = ["Steps", "View", "awaiting", "blocking"]
+__all__ = ["Has", "Steps", "View", "awaiting", "blocking"]
 
 T = TypeVar("T")
 P = ParamSpec("P")
-V = TypeVar("V", bound="View")
+V = TypeVar("V", bound="Has")
 Step = Call[Any] | tuple[bytes | str | int, ...]
 """A script, or one plain command."""
 Steps = Generator[Step, Any, T]
+
+
+class Has(Protocol):
+    """What goes through a client."""
+
+    @property
+    def _client(self) -> Client: ...
+
+
+class Linked(Protocol):
+    """What has a blocking way to Redis: a client, or what a worker has."""
+
+    @property
+    def link(self) -> Link: ...
 
 
 class View:
@@ -49,7 +64,7 @@ class View:
         return self._client.now()
 
 
-def run(client: Client, steps: Steps[T]) -> T:
+def run(client: Linked, steps: Steps[T]) -> T:
     """Carry out an operation from blocking code."""
     try:
         step = next(steps)

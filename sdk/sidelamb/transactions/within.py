@@ -6,6 +6,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from sidelamb import settings
+from sidelamb.collecting import collecting
+from sidelamb.errors import BadCall
 from sidelamb.store import BULK
 
 if TYPE_CHECKING:
@@ -33,7 +35,16 @@ class Within:
 
     @property
     def client(self) -> Client:
-        """The client."""
+        """The client.
+
+        Raises:
+            BadCall: this is in the block of a batch, which has an atomic push of its own.
+        """
+        if collecting.get() is not None:
+            raise BadCall(
+                "a job in the block of a batch cannot wait for a transaction (on_commit, outbox): enqueue it "
+                "plainly, and make the batch when the transaction is committed"
+            )
         return self._client or settings.default_client()
 
     through = client

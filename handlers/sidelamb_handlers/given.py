@@ -1,0 +1,57 @@
+"""The first argument of a job that its batch gives it.
+
+For a callback that is the batch's status, for the job after a group the results of the group.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sidelamb.api.steps import run
+from sidelamb.batches.status import BatchGone, BatchStatus, read_results, status_steps
+from sidelamb.batches.store import BatchStore
+from sidelamb.errors import SidelambError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sidelamb_handlers.attempt import Attempt
+
+__all__ = ["given"]
+
+
+def given(a: Attempt, args: Sequence[Any]) -> Sequence[Any]:
+    """Return a job's arguments, the first of which stands for what is to be read now.
+
+    Raises:
+        SidelambError: results are not there any more, or never were.
+        RedisError: Redis is away.
+    """
+    if not args:
+        return args
+    if a.payload["given"] == "status":
+        return [_status(a, str(args[0])), *args[1:]]
+    return [_results(a, *args[0]), *args[1:]]
+
+
+def _status(a: Attempt, bid: str) -> BatchStatus:
+    if a.states is None:
+        return BatchStatus(bid=bid)
+    try:
+        return run(a.states, status_steps(BatchStore(a.states.keys), bid))
+    except BatchGone:  # it was retried for longer than its batch is known
+        return BatchStatus(bid=bid)
+
+
+def _results(a: Attempt, bid: str, count: int) -> list[Any]:
+    if a.states is None:
+        raise SidelambError(
+            f"{a.name} gets the results of a group, and this worker has no Redis to read them from"
+        )
+    found = read_results(a.states.link.command(*BatchStore(a.states.keys).results(bid)))
+    if len(found) != count:
+        raise SidelambError(
+            f"{a.name} (jid {a.jid}) gets the results of {count} jobs, and {len(found)} are there: they have "
+            "expired; run the group again"
+        )
+    return list(found.values())
