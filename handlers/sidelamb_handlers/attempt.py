@@ -181,7 +181,7 @@ class Runner:
             return self._judge.malformed(a, "no class")
         if not isinstance(payload.get("args", []), list) or not isinstance(payload.get("kwargs", {}), dict):
             return self._judge.malformed(a, "args must be a list and kwargs an object")
-        a.job = self._registry.find(payload["class"])
+        a.job = self._registry.find(payload["class"]) or _own(payload["class"])
         if payload.get("doomed") is True:
             return self._judge.laid_to_rest(a)
         expiry = number(payload.get("expiry"))
@@ -253,7 +253,12 @@ class Runner:
             value = once(a, args, kwargs, lambda: self._effect(a, job, args, kwargs))
         else:
             value = self._effect(a, job, args, kwargs)
-        if value is not None and not FIELDS.isdisjoint(payload):
+        if payload.get("carries"):
+            with late_import:
+                from sidelamb.workflows.carrying import carried  # noqa: PLC0415 - only for steps of workflows
+
+            a.result = carried(payload, value, self._registry)
+        elif value is not None and not FIELDS.isdisjoint(payload):
             a.result = value
         return value
 
@@ -283,6 +288,17 @@ class Runner:
             iteration.keep()
             raise
         iteration.conclude()
+
+
+def _own(name: str) -> Job[..., Any] | None:
+    """Return a job of our own, which apps need not name."""
+    if name != "sidelamb.workflows.start":
+        return None
+    with late_import:
+        from sidelamb.workflows.launching import start  # noqa: PLC0415 - only for workflows
+
+    found: Job[..., Any] = start
+    return found
 
 
 def _arguments(a: Attempt, job: Job[..., Any], payload: Any) -> tuple[Sequence[Any], dict[str, Any]]:

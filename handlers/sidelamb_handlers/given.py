@@ -43,15 +43,15 @@ def _status(a: Attempt, bid: str) -> BatchStatus:
         return BatchStatus(bid=bid)
 
 
-def _results(a: Attempt, bid: str, count: int) -> list[Any]:
+def _results(a: Attempt, bid: str, base: str, count: int) -> list[Any]:
     if a.states is None:
         raise SidelambError(
             f"{a.name} gets the results of a group, and this worker has no Redis to read them from"
         )
-    found = read_results(a.states.link.command(*BatchStore(a.states.keys).results(bid)))
-    if len(found) != count:
+    store, link = BatchStore(a.states.keys), a.states.link
+    if link.command(*store.field(bid, "created")) is None:
         raise SidelambError(
-            f"{a.name} (jid {a.jid}) gets the results of {count} jobs, and {len(found)} are there: they have "
-            "expired; run the group again"
+            f"{a.name} (jid {a.jid}) gets the results of group {bid}, and they have expired; run the group again"
         )
-    return list(found.values())
+    found = read_results(link.command(*store.results(bid)))
+    return [found.get(f"{base}{place:08x}") for place in range(count)]

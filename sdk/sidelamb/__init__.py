@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from sidelamb.batches.listing import Batches
     from sidelamb.batches.status import BatchGone, BatchStatus
     from sidelamb.client import Client
+    from sidelamb.workflows.steps import WorkflowStopped, chain, group
 
 __all__ = [
     "BadArgument",
@@ -95,16 +96,19 @@ __all__ = [
     "Status",
     "UnknownOption",
     "UnknownQueue",
+    "WorkflowStopped",
     "acancel",
     "after_invocation",
     "before_invocation",
     "cancel",
     "carry",
+    "chain",
     "configure",
     "current_batch",
     "current_job",
     "default_client",
     "delay",
+    "group",
     "job",
     "mark_deploy",
     "on_death",
@@ -123,6 +127,9 @@ _LATE = {
     "BatchGone": "batches.status",
     "BatchStatus": "batches.status",
     "Batches": "batches.listing",
+    "WorkflowStopped": "workflows.steps",
+    "chain": "workflows.steps",
+    "group": "workflows.steps",
 }
 """What is imported when it is first asked for. Declaring jobs needs no client, and with it redis-py."""
 

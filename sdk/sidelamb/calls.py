@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sidelamb.client import Client
     from sidelamb.template import Template
     from sidelamb.transactions import OnCommit, Outbox
+    from sidelamb.workflows.steps import Step
 
 __all__ = ["Enqueues", "Setter", "Takes", "way_of"]
 
@@ -158,6 +159,20 @@ class Enqueues(Generic[P, R_co]):
             BadOption: `size` is no whole number from 1. Otherwise as `enqueue_many`.
         """
         return self.enqueue_many(_lists(items, size, self.template.name), progress=progress)
+
+    def s(self, /, *args: Any, **kwargs: Any) -> Step[R_co]:
+        """Return this call as a step of a workflow; it may lack the first argument, the former step's result."""
+        with late_import:
+            from sidelamb.workflows.steps import Step  # noqa: PLC0415 - few calls are part of a workflow
+
+        return Step(self.template, args, kwargs)
+
+    def si(self, /, *args: P.args, **kwargs: P.kwargs) -> Step[R_co]:
+        """Return this call as a step of a workflow that takes no result of the former one."""
+        with late_import:
+            from sidelamb.workflows.steps import Step  # noqa: PLC0415 - few calls are part of a workflow
+
+        return Step(self.template, args, kwargs, alone=True)
 
     async def aenqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Handle[R_co]:
         """`enqueue` for async code."""

@@ -98,14 +98,16 @@ class Codec:
                     self._named[name] = one
         self._known = {p.name for p in signature.parameters.values() if p.kind is not p.POSITIONAL_ONLY}
 
-    def encode(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-        """Return the arguments of a call as plain JSON.
+    def encode(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any], first: int = 0
+    ) -> tuple[list[Any], dict[str, Any]]:
+        """Return the arguments of a call as plain JSON; the positional ones from the parameter number `first` on.
 
         Raises:
             BadArgument: one is not of its type, or would not come back as it is.
         """
         return (
-            [one.encode(value) if (one := self._at(n)) else value for n, value in enumerate(args)],
+            [one.encode(value) if (one := self._at(n)) else value for n, value in enumerate(args, first)],
             {key: one.encode(value) if (one := self._of(key)) else value for key, value in kwargs.items()},
         )
 

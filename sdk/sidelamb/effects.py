@@ -35,6 +35,7 @@ _FEATURES = {
     "result_ttl": "sidelamb.results",
     "django": "sidelamb.django.record",
     "bid": "sidelamb.batches.member",
+    "chain": "sidelamb.workflows.carrying",
 }
 """The field that marks a job, and the module of the feature."""
 

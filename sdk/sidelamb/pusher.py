@@ -123,6 +123,14 @@ class Pusher:
         """`submit_many` for async code."""
         return await self._astore_many(self._chunks(template, items), progress)
 
+    def store_one(self, job: Packed) -> str:
+        """Store one packed job, or have the batch of this block take it."""
+        return self._store_one(job)
+
+    async def astore_one(self, job: Packed) -> str:
+        """`store_one` for async code."""
+        return await self._astore_one(job)
+
     async def loop_link(self) -> AsyncLink:
         """Return the way to Redis of the running event loop."""
         return (await self._loop_links.here()).link

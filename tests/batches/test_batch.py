@@ -114,11 +114,14 @@ class TestTheBlock:
         assert events(heard) == ["complete", "success"]
 
     def test_a_flush_into_a_cancelled_batch_says_so(self, client, db, ok) -> None:
-        with Batch(autoflush=1) as batch:
-            ok.enqueue(1)
-            batch.cancel()
-            with pytest.raises(BatchClosed, match="was cancelled"):
+        def add() -> None:
+            with Batch(autoflush=1) as batch:
+                ok.enqueue(1)
+                batch.cancel()
                 ok.enqueue(2)
+
+        with pytest.raises(BatchClosed, match="was cancelled"):
+            add()
         assert db.llen("queue:default") == 1
 
     def test_an_empty_batch_calls_back(self, client, work, calls, heard) -> None:

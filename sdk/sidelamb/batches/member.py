@@ -102,9 +102,7 @@ def ending(ended: Ended) -> Iterator[Effect]:
     levels = levels_of(payload)
     if not levels or event is None:
         return
-    result = ""
-    if levels[0].keeps:
-        result = _result(ended.result) if event == "succeeded" else "null" if event == "gone" else ""
+    result = _result(ended.result) if levels[0].keeps and event == "succeeded" else ""
     then = stamp(ended.now, payload)
     yield _effect(event, str(payload.get("jid")), ended.now, then, result, levels, followers_of(payload))
 

@@ -12,7 +12,6 @@
 -- join     makes jobs members   keys: 1 the batch, 2 pending, 3 unrun   args: jids
 -- enter    the same, and refuses them with `closed …` if the batch takes none
 -- mark     notes jobs to be made members   keys: 1 a set   args: 1 it lives so many ms, then jids
--- drop     keys: 1 a hash that is of no use any more
 
 local batch = { KEYS = 6 }
 
@@ -157,10 +156,6 @@ local BECOMES = {
   gone = function(level, e)
     if not leave(level, e.args[2]) then return false end
     for _, member in ipairs(followers(e)) do leave(level, member) end
-    if e.args[5] ~= '' then
-      redis.call('HSET', level.results, e.args[2], e.args[5])
-      batch.keep(level, 'results')
-    end
     return true
   end,
   failed = function(level, e)
@@ -257,9 +252,4 @@ VERBS.mark = {
     redis.call('SADD', e.keys[1], unpack(e.args, 2))
     redis.call('PEXPIRE', e.keys[1], e.args[1])
   end,
-}
-
-VERBS.drop = {
-  check = function(e) redis.call('HLEN', e.keys[1]) end,
-  apply = function(e) redis.call('UNLINK', e.keys[1]) end,
 }
