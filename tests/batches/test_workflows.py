@@ -90,7 +90,7 @@ class TestChains:
     def test_a_result_that_cannot_be_handed_on_is_a_failure_of_its_step(
         self, client, db, job, steps, work
     ) -> None:
-        odd = job(lambda: object(), name="odd", max_retries=0)
+        odd = job(lambda: {object()}, name="odd", max_retries=0)
         run = chain(odd.s(), steps["one"].s()).enqueue()
         work()
         assert len(run.status().dead) == 1

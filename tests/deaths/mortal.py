@@ -22,7 +22,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sidelamb import Client, Discard, Kill, Retry, Snooze, job
+from sidelamb import Client, Discard, Kill, Retry, Snooze, current_job, job
 from sidelamb.alink import AsyncLink
 from sidelamb.api import Audit, DeadSet, Queue, RetrySet, ScheduledSet
 from sidelamb.link import Link
@@ -183,7 +183,22 @@ def poll() -> None:
     asyncio.run(serve())
 
 
+def push_a_batch() -> None:
+    """A batch of more than a round trip holds."""
+    from sidelamb import Batch
+
+    with Batch("b", on_complete=heard, on_success=heard):
+        act.enqueue_many((f"b{n}", "ok") for n in range(1_500))
+
+
+@job(name="heard")
+def heard(status: Any, options: Any) -> None:
+    """A callback."""
+    note(f"{current_job().jid.rpartition('-')[2]}-{status.bid}", "heard")
+
+
 OPERATIONS = {
+    "push a batch": push_a_batch,
     "enqueue": enqueue,
     "enqueue many": enqueue_many,
     "enqueue in": enqueue_in,

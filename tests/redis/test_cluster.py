@@ -9,7 +9,7 @@ import pytest
 import redis
 import redis.asyncio as aredis
 
-from sidelamb import Client, RedisRefused, RedisUnreachable, configure
+from sidelamb import Batch, Batches, Client, RedisRefused, RedisUnreachable, chain, configure, group
 from sidelamb.alink import AsyncLink
 from sidelamb.errors import RedisError
 from sidelamb.keys import Keys
@@ -98,6 +98,21 @@ class TestWaysIn:
         client = Client(f"redis+cluster://127.0.0.1:1,127.0.0.1:{cluster.nodes[0].port}", namespace="{app}")
         client.enqueue("work", 1)
         assert len(everything(cluster)) == 1
+
+
+class TestBatches:
+    @pytest.mark.parametrize("namespace", NAMESPACES)
+    def test_a_batch_with_a_workflow_in_it(self, cluster: Cluster, namespace: str) -> None:
+        client = Client(cluster.url, namespace=namespace)
+        work = client.job("work")
+        with Batch("outer", on_success=work, client=client) as batch:
+            assert work.enqueue_many((n,) for n in range(1_001)) == 1_001
+            chain(group(work.s(n) for n in range(3)), work.s(), work.s()).enqueue(client)
+        status = batch.status()
+        assert (status.total, [one.children[0].total for one in status.children]) == (1_001, [3])
+        batch.cancel()
+        assert [one.state for one in Batches(client).page()].count("cancelled") == 1
+        assert len(everything(cluster, namespace=namespace)) == 1_004
 
 
 class TestWithoutAHashTag:

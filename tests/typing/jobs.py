@@ -8,6 +8,9 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, assert_type
 
 from sidelamb import (
+    Batch,
+    Batches,
+    BatchStatus,
     CallNext,
     Client,
     CurrentJob,
@@ -18,14 +21,18 @@ from sidelamb import (
     Status,
     cancel,
     carry,
+    chain,
     configure,
+    current_batch,
     delay,
+    group,
     job,
     on_death,
 )
 from sidelamb.notify import on_old_queue, sns, webhook
 from sidelamb.outbox import Relay
 from sidelamb.testing import Drained, Recorded, drain, fake
+from sidelamb.workflows.steps import Run, Step
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -343,3 +350,36 @@ def in_tests() -> None:
     assert_type(jobs.assert_enqueued(pay, 1, queue="default"), Recorded)
     assert_type(drain(until=60.0), Drained)
     assert_type(drain().failed, int)
+
+
+@job
+def done(status: BatchStatus, options: dict[str, Any]) -> None: ...
+
+
+@job
+def add(a: int, b: int) -> int:
+    return a + b
+
+
+async def in_batches() -> None:
+    with Batch("import", on_success=done, on_death=done.using(queue="low"), options={"file": 12}) as batch:
+        assert_type(batch, Batch)
+    assert_type(batch.status(), BatchStatus)
+    assert_type(batch.wait(5, progress=True), BatchStatus)
+    assert_type(batch.results(), dict[str, Any])
+    assert_type(batch.status().dead, tuple[str, ...])
+    async with Batch(autoflush=100) as batch:
+        assert_type(await batch.astatus(), BatchStatus)
+    assert_type(await batch.await_(5), BatchStatus)
+    assert_type(current_batch(), Batch)
+    assert_type(Batches().page(0), list[BatchStatus])
+    Batch(on_success=print)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Batch(autoflush="10")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def in_workflows() -> None:
+    assert_type(add.s(1), Step[int])
+    assert_type(add.si(1, 2), Step[int])
+    assert_type(add.using(queue="low").s(), Step[int])
+    assert_type(chain(add.s(1, 2), group(add.s(n) for n in range(3)), add.si(1, 2)).enqueue(), Run)
+    add.si(1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

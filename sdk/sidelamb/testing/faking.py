@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sidelamb import settings
+from sidelamb.collecting import Stand
 from sidelamb.errors import ConfigError
 from sidelamb.payload import decode
 from sidelamb.pusher import Pusher
@@ -19,6 +20,7 @@ from sidelamb.testing.recorded import Jobs, Recorded
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from sidelamb.batches.batch import Batch
     from sidelamb.packing import Packed
 
 __all__ = ["fake", "instead"]
@@ -30,7 +32,8 @@ NOWHERE = "redis://no-redis-in-a-test.invalid:6379/0"
 def fake() -> Iterator[Jobs]:
     """Record what is enqueued inside of the `with`, and store nothing; needs no Redis.
 
-    Locks of unique jobs are not looked at: each call is recorded.
+    Locks of unique jobs are not looked at: each call is recorded. Jobs of a batch are recorded as they are
+    enqueued, also if its block fails; nothing runs, so no callback of it is called.
     """
     jobs = Jobs()
     with instead(jobs.add):
@@ -38,22 +41,25 @@ def fake() -> Iterator[Jobs]:
 
 
 @contextmanager
-def instead(take: Callable[[Recorded], object]) -> Iterator[None]:
-    """Have `take` called with each job in place of its being stored."""
+def instead(
+    take: Callable[[Recorded], object], at_end: Callable[[Batch], object] = lambda _: None
+) -> Iterator[None]:
+    """Have `take` called with each job in place of its being stored, `at_end` at the end of a batch's block."""
     ways = _Ways(take)
     kept = {name: getattr(Pusher, name) for name in _NAMES}
     state = settings._State  # noqa: SLF001 - what `configure` cannot do is to put everything back
-    before = state.settings, state.client
+    before = state.settings, state.client, Stand.in_for
     if not _is_redis_set():
         state.settings, state.client = replace(state.settings, redis=NOWHERE), None
     try:
         for name in _NAMES:
             setattr(Pusher, name, getattr(ways, f"way_of{name}")())
+        Stand.in_for = at_end
         yield
     finally:
         for name, method in kept.items():
             setattr(Pusher, name, method)
-        state.settings, state.client = before
+        state.settings, state.client, Stand.in_for = before
 
 
 _NAMES = ("_store_one", "_astore_one", "_store_many", "_astore_many")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
@@ -15,16 +17,18 @@ from typing import TYPE_CHECKING, Any
 
 from sidelamb.control import Control
 from sidelamb.errors import SidelambError
+from sidelamb.payload import decode
 from sidelamb.registry import registry
 from sidelamb.server import layers
 from sidelamb.testing.draining import handlers
 from sidelamb.testing.faking import instead
-from sidelamb.testing.recorded import Jobs
+from sidelamb.testing.recorded import Jobs, Recorded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sidelamb.testing.recorded import Recorded
+    from sidelamb.batches.batch import Batch
+    from sidelamb.batches.status import BatchStatus
 
 __all__ = ["inline"]
 
@@ -35,25 +39,61 @@ def inline() -> Iterator[Jobs]:
 
     What a job raises, whoever enqueued it gets; not a job's own word (Retry, Snooze, Discard, Kill). The jobs are
     recorded as by `fake`.
+
+    At the end of a batch's block `on_complete` and `on_success` are called, with a status that counts its jobs. Of
+    a chain the steps run one after the other; a workflow with a group needs a Redis: `drain`.
     """
-    jobs = Jobs()
+    jobs, members = Jobs(), Counter[str]()
 
-    def take(job: Recorded) -> None:
+    def take(job: Recorded, status: BatchStatus | None = None) -> None:
         jobs.add(job)
-        run(job)
+        members[str(job.payload.get("bid"))] += 1
+        result = run(job, status)
+        if job.payload.get("chain"):
+            take(_following(job, result))
 
-    with instead(take):
+    def at_end(batch: Batch) -> None:
+        from sidelamb.batches.status import BatchStatus  # noqa: PLC0415 - who has a batch has imported it
+
+        if batch.more:
+            raise SidelambError(
+                "inline() runs no workflow with a group and a step after it; use drain() and a Redis"
+            )
+        for event in ("complete", "success"):
+            if event in batch.callbacks:
+                packed = batch.callbacks[event]
+                status = BatchStatus(
+                    bid=batch.bid, description=batch.description, created_at=0.0, total=members[batch.bid]
+                )
+                take(Recorded(packed.name, packed.jid, packed.queue, None, decode(packed.raw)), status)
+
+    with instead(take, at_end):
         yield jobs
 
 
-def run(job: Recorded) -> None:
-    """Run a recorded job here and now; raises what it raises."""
+def _following(job: Recorded, result: Any) -> Recorded:
+    """Return the step that follows one of a chain."""
+    from sidelamb.workflows.carrying import following  # noqa: PLC0415 - only for workflows
+
+    payload = following(job.payload, result, time.time())
+    return Recorded(payload["class"], payload["jid"], payload["queue"], None, payload)
+
+
+def run(job: Recorded, status: BatchStatus | None = None) -> Any:
+    """Run a recorded job here and now, and return its result; raises what it raises.
+
+    Args:
+        job: the job.
+        status: of the batch whose callback it is.
+    """
     attempt_module = handlers("attempt")
     runner = attempt_module.Runner(registry, _run_async, layers(), random=random.random, unknown_for_s=0.0)
     attempt = attempt_module.Attempt(f"0:{job.queue}", job.queue, job.payload, "inline", "inline:1")
+    if status is not None:
+        attempt.payload = {**job.payload, "args": [status, *job.payload["args"][1:]], "given": None}
     decision = runner.decode(attempt) or runner.attempt(attempt)
     if not decision.failed or isinstance(attempt.error, Control):
-        return
+        return attempt.result
     if attempt.error is not None:
         raise attempt.error
     raise SidelambError(str(decision.changes.get("error_message") or decision.reason))

@@ -93,8 +93,9 @@ def carried(payload: Mapping[str, Any], value: Any, registry: Registry) -> Any:
     if after is not None:
         size, most = len(encode(following(payload, value, 0.0))), settings.max_payload()
         if size > most:
+            names = payload.get("class"), after.get("class")
             raise PayloadTooLarge(
-                f"{payload.get('class')}: with its result the next step, {after.get('class')}, has {size:,} bytes; "
+                f"{names[0]}: with its result the next step, {names[1]}, has {size:,} bytes; "
                 f"the limit is {most:,} (SIDELAMB_MAX_PAYLOAD): store the data elsewhere and return its id"
             )
     return value
