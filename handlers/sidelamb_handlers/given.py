@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["given"]
 
+_GROUP = ("its id", "what the ids of its jobs begin with", "how many they are")
+
 
 def given(a: Attempt, args: Sequence[Any]) -> Sequence[Any]:
     """Return a job's arguments, the first of which stands for what is to be read now.
@@ -27,11 +29,12 @@ def given(a: Attempt, args: Sequence[Any]) -> Sequence[Any]:
         SidelambError: results are not there any more, or never were.
         RedisError: Redis is away.
     """
-    if not args:
-        return args
-    if a.payload["given"] == "status":
-        return [_status(a, str(args[0])), *args[1:]]
-    return [_results(a, *args[0]), *args[1:]]
+    kind, first = a.payload["given"], args[0] if args else None
+    if kind == "status" and type(first) is str:
+        return [_status(a, first), *args[1:]]
+    if kind == "results" and type(first) is list and len(first) == len(_GROUP):
+        return [_results(a, *first), *args[1:]]
+    return args  # a field of somebody else's
 
 
 def _status(a: Attempt, bid: str) -> BatchStatus:

@@ -27,7 +27,7 @@ from sidelamb.batches.checks import (
     checked_tags,
     checked_text,
 )
-from sidelamb.batches.member import Level, levels_of
+from sidelamb.batches.member import MOST_LEVELS, Level, levels_of
 from sidelamb.batches.status import status_steps
 from sidelamb.batches.store import BatchStore, Making
 from sidelamb.batches.waiting import Waits
@@ -55,8 +55,6 @@ EXPIRES_S = 30 * 86_400.0
 """What is known of a batch goes so long after it was made."""
 LINGERS_S = 86_400.0
 """And so long after its success."""
-MOST_LEVELS = 8
-"""A batch in a batch in a batch: each job's payload names all of them."""
 
 
 class Batch(Waits):

@@ -17,11 +17,27 @@ if TYPE_CHECKING:
 
     from sidelamb.effects import Ended
 
-__all__ = ["INDEX", "Level", "beginning", "cancelling", "ending", "followers_of", "levels_of", "stamp", "starting"]
+__all__ = [
+    "CANCELLED",
+    "INDEX",
+    "MOST_LEVELS",
+    "Level",
+    "beginning",
+    "cancelling",
+    "ending",
+    "followers_of",
+    "levels_of",
+    "stamp",
+    "starting",
+    "steps_of",
+]
 
 INDEX = "sidelamb:batches"
 """Name of the set of all batches."""
 CANCELLED = "sidelamb:cancelled"
+
+MOST_LEVELS = 8
+"""A batch in a batch in a batch: each job's payload names all of them."""
 
 _SETS = ("", ":pending", ":unrun", ":failed", ":dead", ":results")
 _EVENTS = {
@@ -65,18 +81,19 @@ def levels_of(payload: Mapping[str, Any]) -> list[Level]:
         ]
     except (KeyError, TypeError, ValueError):
         return []
-    return levels if levels and levels[0].bid == payload.get("bid") else []
+    is_ours = 0 < len(levels) <= MOST_LEVELS and levels[0].bid == payload.get("bid")
+    return levels if is_ours and len({level.bid for level in levels}) == len(levels) else []
+
+
+def steps_of(payload: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the payloads of the steps that follow a job; none if what it has there is not of ours."""
+    steps = payload.get("chain")
+    return steps if type(steps) is list and all(map(_is_step, steps)) else []
 
 
 def followers_of(payload: Mapping[str, Any]) -> list[str]:
-    """Return the ids of the members that only run after this one: the steps of a chain up to the next group."""
-    steps = payload.get("chain")
-    found: list[str] = []
-    for step in steps if type(steps) is list else ():
-        if type(step) is not dict or type(step.get("jid")) is not str:
-            break
-        found.append(step["jid"])
-    return found
+    """Return the ids of the members that only run after this one."""
+    return [step["jid"] for step in steps_of(payload)]
 
 
 def stamp(now: float, payload: Mapping[str, Any]) -> str:
@@ -123,6 +140,12 @@ def _effect(  # noqa: PLR0917 - what the effect takes
         (*keys, *(f"queue:{queue}" for queue in queues)),
         (*head, *(level.bid for level in levels), *followers, *queues),
     )
+
+
+def _is_step(step: Any) -> bool:
+    if type(step) is not dict or type(step.get("args")) is not list:
+        return False
+    return all(type(step.get(name)) is str and step[name] for name in ("jid", "class", "queue"))
 
 
 def _text(value: Any) -> str:

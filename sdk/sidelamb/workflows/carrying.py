@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sidelamb import settings
+from sidelamb.batches.member import levels_of, steps_of
 from sidelamb.effects import Effect, Event, beginnings
 from sidelamb.errors import JobError, PayloadTooLarge
 from sidelamb.payload import encode
@@ -39,7 +40,7 @@ def starting(*_: object) -> tuple[Effect, ...]:
 
 def ending(ended: Ended) -> Iterator[Effect]:
     """Push the next step, if this one has succeeded."""
-    if ended.event is not Event.SUCCEEDED or type(ended.payload.get("chain")) is not list:
+    if ended.event is not Event.SUCCEEDED or not steps_of(ended.payload):
         return
     payload = following(ended.payload, ended.result, ended.now)
     queue = payload["queue"]
@@ -53,7 +54,7 @@ def following(payload: Mapping[str, Any], result: Any, now: float) -> dict[str, 
     head, *rest = payload["chain"]
     new = taken(head, result) if head.get("takes") else dict(head)
     new |= {name: payload[name] for name in _HANDED_ON if name in payload}
-    if "batch" in new:
+    if levels_of(new):
         (bid, queues, *_), *parents = new["batch"]
         new["batch"] = [[bid, queues, *([1] if new.get("keeps") else [])], *parents]
     if rest:
@@ -81,8 +82,7 @@ def carried(payload: Mapping[str, Any], value: Any, registry: Registry) -> Any:
     Raises:
         JobError: JSON does not have it, or it is too large: the step has failed.
     """
-    steps = payload.get("chain")
-    after = steps[0] if type(steps) is list and steps else None
+    after = next(iter(steps_of(payload)), None)
     job = registry.find(str(after.get("class"))) if after is not None else None
     codec = job.template.shape.codec if job is not None else None
     if codec is not None and value is not None:
