@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sidelamb import BadCall, BadOption, Batch, BatchClosed, BatchGone, BatchStatus, Client, Discard, current_batch
-from sidelamb.api import DeadSet, Queue, RetrySet
+from sidelamb.api import DeadSet, Queue, RetrySet, ScheduledSet
+from sidelamb.limits import Window
 from tests.batches.conftest import payloads
 
 if TYPE_CHECKING:
@@ -322,6 +323,18 @@ class TestEndings:
         db.delete(*(key for key in db.scan_iter() if batch.bid.encode() in key))
         work()
         assert (heard[0][1].bid, heard[0][1].state) == (batch.bid, "unknown")
+
+    def test_one_that_a_limit_holds_back_is_waited_for(self, client, db, job, work, calls, heard) -> None:
+        held = job(lambda n: None, name="held", limit=Window(1, per=600))
+        with Batch(**calls) as batch:
+            held.enqueue(1)
+            held.enqueue(2)
+        work()
+        assert (events(heard), batch.status().unrun, db.zcard("schedule")) == ([], 1, 1)
+        ScheduledSet().retry_all()
+        db.delete(*db.scan_iter("sidelamb:limit:*"))
+        work()
+        assert events(heard) == ["complete", "success"]
 
     def test_results_are_kept_if_asked_for(self, client, job, work) -> None:
         double = job(lambda n: 2 * n, name="double")
