@@ -13,9 +13,13 @@
     timeout = 60                         # the function's own timeout, s
     detached = false                     # a worker without Redis
 
+    [queues.mail]
+    cap = 1                              # jobs in flight at once, over all capsules and pollers; or SIDELAMB_CAPS
+
 Where there is no folder for a file, as in a container, the same text may be in SIDELAMB_TOML. With neither, one
 capsule named `default` comes from SIDELAMB_FUNCTION, SIDELAMB_QUEUES (`critical,default` or
 `critical=5,default=1`), SIDELAMB_IN_FLIGHT, SIDELAMB_JOBS_PER_INVOCATION, SIDELAMB_THREADS, SIDELAMB_TIMEOUT.
+SIDELAMB_CAPS (`mail=1,reports=5`) gives queues their caps, in place of those that the file gives them.
 """
 
 from __future__ import annotations
@@ -25,24 +29,27 @@ import math
 import os
 import re
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sidelamb.errors import ConfigError
+from sidelamb.keys import source_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 __all__ = ["CapsuleConfig", "Config", "load_config"]
 
 FILE = "sidelamb.toml"
 
+MOST_CAP = 100_000
+
 _NAME = re.compile(r"[A-Za-z0-9_.-]+\Z")
 _FUNCTION = re.compile(r"[A-Za-z0-9_:$-]+\Z")
 """A name or an ARN, either with a version or an alias."""
 _QUEUE = re.compile(r"[A-Za-z0-9_.:-]+\Z")
-_SETTINGS = ("redis", "namespace", "scheduler", "stop_timeout", "capsules")
+_SETTINGS = ("redis", "namespace", "scheduler", "stop_timeout", "capsules", "queues")
 _ENV_NUMBERS = {
     "SIDELAMB_IN_FLIGHT": "in_flight",
     "SIDELAMB_JOBS_PER_INVOCATION": "jobs",
@@ -66,6 +73,14 @@ class CapsuleConfig:
     timeout: float = 60.0
     """The function's timeout, seconds."""
     detached: bool = False
+    caps: Mapping[str, int] = field(default_factory=dict)
+    """How many jobs of a queue may be in flight, over all capsules and pollers, for those that have a cap."""
+
+    def capped(self, fields: Iterable[str]) -> list[str]:
+        """Return the queues with a cap among those of these fields of a lease."""
+        if not self.caps:
+            return []
+        return sorted({source_of(name)[0] for name in fields} & self.caps.keys())
 
     @property
     def most_jobs(self) -> int:
@@ -110,9 +125,11 @@ def load_config(file: Path | None = None, environ: Mapping[str, str] = os.enviro
     tables = data.get("capsules") or _capsule_from(environ)
     if not isinstance(tables, dict) or not tables:
         raise ConfigError(f"[capsules] in {file or FILE} must be tables, like [capsules.default]")
+    capsules = [_capsule(name, table) for name, table in tables.items()]
+    caps = _caps(data.get("queues", {}), environ.get("SIDELAMB_CAPS", ""), {q for c in capsules for q in c.queues})
     return Config(
         redis=_of_type(redis, str, "redis"),
-        capsules=tuple(_capsule(name, table) for name, table in tables.items()),
+        capsules=tuple(replace(c, caps={q: caps[q] for q in c.queues if q in caps}) for c in capsules),
         namespace=environ.get("SIDELAMB_NAMESPACE") or _of_type(data.get("namespace", ""), str, "namespace"),
         scheduler=_function(environ.get("SIDELAMB_SCHEDULER_FUNCTION") or data.get("scheduler", ""), "scheduler"),
         stop_timeout=_number(
@@ -155,6 +172,26 @@ def _capsule_from(environ: Mapping[str, str]) -> dict[str, Any]:
     return {"default": table}
 
 
+def _caps(tables: Any, text: str, served: Collection[str]) -> dict[str, int]:
+    """Return the caps that the file's [queues] and SIDELAMB_CAPS give."""
+    if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
+        raise ConfigError("[queues] must be tables, like [queues.mail] with cap = 1")
+    found = {}
+    for queue, table in tables.items():
+        _only(table, ["cap"], f"queue {queue!r}")
+        if "cap" in table:
+            found[queue] = _whole(table["cap"], f"queue {queue!r}: cap", 1, MOST_CAP)
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        queue, _, cap = (side.strip() for side in part.partition("="))
+        found[queue] = _whole(cap, f"SIDELAMB_CAPS: cap of {queue!r}", 1, MOST_CAP)
+    for queue in found:
+        if queue not in served:
+            near = difflib.get_close_matches(queue, served, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"served are {', '.join(sorted(served))}"
+            raise ConfigError(f"queue {queue!r} has a cap, and no capsule serves it; {hint}")
+    return found
+
+
 def _queues_from(text: str) -> Any:
     names = [part.strip() for part in text.split(",") if part.strip()]
     if not any("=" in name for name in names):
@@ -172,7 +209,7 @@ def _capsule(name: str, table: Any) -> CapsuleConfig:
         raise ConfigError(f"{where}: a name has letters, digits, '_', '.' and '-' only")
     if not isinstance(table, dict):
         raise ConfigError(f"{where} must be a table: [capsules.{name}]")
-    known = [k for k in CapsuleConfig.__dataclass_fields__ if k not in {"name", "weights"}]
+    known = [k for k in CapsuleConfig.__dataclass_fields__ if k not in {"name", "weights", "caps"}]
     _only(table, known, where)
     function = _function(table.get("function", ""), f"{where}: function")
     if not function:

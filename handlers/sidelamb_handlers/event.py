@@ -18,7 +18,7 @@ from sidelamb.errors import SidelambError
 from sidelamb_handlers.decision import Decision
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 __all__ = [
     "MOST_BYTES",
@@ -59,6 +59,8 @@ class Invocation:
     """Their payloads, as JSON values."""
     careful: bool = False
     """Each job is to be settled before the next one starts."""
+    capped: tuple[str, ...] = ()
+    """Queues with a cap, whose jobs each make room when they leave the lease."""
 
 
 def write_event(
@@ -71,6 +73,7 @@ def write_event(
     threads: int = 1,
     detached: bool = False,
     careful: bool = False,
+    capped: Collection[str] = (),
 ) -> bytes:
     """Return the event for a lease. `jobs` must hold valid JSON; it is embedded as it is."""
     head = orjson.dumps(
@@ -83,6 +86,7 @@ def write_event(
             "threads": threads,
             "detached": detached,
             **({"careful": True} if careful else {}),
+            **({"capped": list(capped)} if capped and len(jobs) > 1 else {}),
             "fields": list(jobs),
         }
     )
@@ -115,6 +119,7 @@ def read_event(event: Any) -> Invocation:
         fields=event["fields"],
         jobs=event["jobs"],
         careful=event.get("careful") is True,
+        capped=tuple(event.get("capped", ())),
     )
 
 

@@ -9,13 +9,16 @@ answer.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from sidelamb.effects import Effect
 from sidelamb.errors import RedisError
+from sidelamb.keys import source_of
 from sidelamb_handlers.decision import SUCCEEDED, changed_fields, split, with_effects
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from sidelamb.link import Link
     from sidelamb.store import Store
@@ -32,6 +35,7 @@ class Settler:
         store: the transitions.
         lease, capsule, request_id: whose outcomes these are.
         jobs: how many are in the lease.
+        capped: queues with a cap, whose jobs each make room when they leave it.
         clock: epoch s.
     """
 
@@ -44,6 +48,7 @@ class Settler:
         capsule: str,
         request_id: str,
         jobs: int = 0,
+        capped: Collection[str] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._link = link
@@ -52,6 +57,7 @@ class Settler:
         self._capsule = capsule
         self._request_id = request_id
         self._jobs = jobs
+        self._capped = capped
         self._clock = clock
         self.pending: dict[str, Decision] = {}
         self.trouble: RedisError | None = None
@@ -66,7 +72,11 @@ class Settler:
         error: BaseException | None = None,
     ) -> None:
         """Note what became of a job; with its payload, what it returned or its error, also for its features."""
-        self.pending[field] = with_effects(decision, payload, self._clock(), result, error)
+        decision = with_effects(decision, payload, self._clock(), result, error)
+        if self._capped and (queue := source_of(field)[0]) in self._capped:
+            leave = Effect("leave", (f"sidelamb:in-flight:{queue}",), (self._lease,))
+            decision = replace(decision, effects=(*decision.effects, leave))
+        self.pending[field] = decision
 
     def flush(self, until: float) -> bool:
         """Try once to write all pending decisions down; say whether nothing is pending any more.

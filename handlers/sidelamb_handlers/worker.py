@@ -206,6 +206,7 @@ class Worker:
             capsule=job.capsule,
             request_id=token,
             jobs=len(job.fields),
+            capped=job.capped,
             clock=self._clock,
         )
         tally = Tally()

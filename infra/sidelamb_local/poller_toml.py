@@ -18,6 +18,9 @@ def to_toml(config: Config) -> str:
         f"scheduler = {quoted(config.scheduler)}",
         f"stop_timeout = {config.stop_timeout}",
     ]
+    caps = {queue: cap for capsule in config.capsules for queue, cap in capsule.caps.items()}
+    for queue, cap in caps.items():
+        lines += [f"[queues.{quoted(queue)}]", f"cap = {cap}"]
     for capsule in config.capsules:
         lines += [f"[capsules.{quoted(capsule.name)}]", *_capsule_lines(capsule)]
     return "\n".join(lines) + "\n"

@@ -69,6 +69,10 @@ class Keys:
         """Return the set of a capsule's live leases: its slots in use, whichever poller took them."""
         return self("sidelamb:slots:" + capsule)
 
+    def in_flight(self, queue: str) -> bytes:
+        """Return the hash of what is in flight of a queue with a cap: by lease id, how many jobs."""
+        return self("sidelamb:in-flight:" + queue)
+
     def state(self, jid: str) -> bytes:
         """Return the hash that an iterable or cancelled job leaves between its executions."""
         return self("it-" + jid)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 from sidelamb.keys import Keys, index_of, source_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from sidelamb.effects import Effect
     from sidelamb.packing import Packed
@@ -54,6 +54,7 @@ DEAD_MOST = 10_000
 _DAY_COUNTER_TTL_S = 5 * 365 * 86_400
 _DEPLOY_LOCK_S = 60
 _DEPLOY_MARKS_S = 90 * 86_400
+_NONE: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +116,9 @@ class Reserved:
     """The answer to `reserve`."""
 
     waiting: int
-    """Jobs left behind in queues that are not paused."""
-    paused: tuple[str, ...]
-    """Paused queues that hold jobs."""
+    """Jobs left behind in queues that are not held back."""
+    held_back: tuple[str, ...]
+    """Queues that hold jobs and are paused, or have reached their cap."""
     in_use: int
     """Leases of the capsule that live now, over all pollers."""
     leases: list[Held]
@@ -273,13 +274,21 @@ class Store:
         most_jobs: int,
         most_bytes: int,
         extra_bytes: int = 0,
+        caps: Mapping[str, int] = _NONE,
     ) -> Call[Reserved]:
-        """Take jobs off `queues`, looked at in this order, into at most one lease for each id."""
+        """Take jobs off `queues`, looked at in this order, into at most one lease for each id.
+
+        `caps`: how many jobs of a queue may be in flight, for those of `queues` that have a cap.
+        """
         k = self.keys
         keys = [k.leases, k.slots(capsule), k.paused, *map(k.queue, queues), *map(k.alone, queues)]
         keys += map(k.lease, lease_ids)
         head: list[Arg] = [expires, cap, most_jobs, most_bytes, extra_bytes, capsule, poller]
         args = [*head, len(queues), len(lease_ids), *queues, *lease_ids]
+        for place, queue in enumerate(queues, 1) if caps else ():
+            if queue in caps:
+                keys.append(k.in_flight(queue))
+                args += [place, caps[queue]]
         return Call(
             "reserve",
             keys,
@@ -317,13 +326,31 @@ class Store:
         return Call("release", keys, args, list)
 
     def narrow(
-        self, lease: Held, new_ids: tuple[str, str], *, first: int, request_id: str, poller: str, expires: float
+        self,
+        lease: Held,
+        new_ids: tuple[str, str],
+        *,
+        first: int,
+        request_id: str,
+        poller: str,
+        expires: float,
+        capped: Collection[str] = (),
     ) -> Call[list[Held]]:
-        """Split the lease of a dead invocation: `first` jobs, and the others. Reads them; none if too late."""
+        """Split the lease of a dead invocation: `first` jobs, and the others. Reads them; none if too late.
+
+        `capped`: the queues with a cap that its jobs may be of.
+        """
         k, (a, b) = self.keys, new_ids
         keys = [k.leases, k.slots(lease.capsule), k.lease(lease.lease), k.lease(a), k.lease(b)]
-        args: list[Arg] = [lease.lease, a, b, request_id, expires, lease.capsule, poller, first, *lease.jobs]
+        keys += map(k.in_flight, capped)
+        head: list[Arg] = [lease.lease, a, b, request_id, expires, lease.capsule, poller, len(capped), *capped]
+        args = [*head, first, *lease.jobs]
         return Call("narrow", keys, args, lambda r: [h for h in map(_held, r) if h.jobs])
+
+    def recount(self, lease_id: str, queue: str) -> Call[int]:
+        """Count the jobs of a lease for the cap of a queue, if they are not. Reads how many were counted."""
+        k = self.keys
+        return Call("recount", [k.leases, k.lease(lease_id), k.in_flight(queue)], [lease_id, queue], int)
 
     def beat(
         self, identity: str, ttl_s: int, fields: Mapping[str, Arg], work: Mapping[str, bytes]

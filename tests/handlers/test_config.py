@@ -318,3 +318,35 @@ def test_settings_cannot_be_changed_by_accident():
     config: Any = load_config(None, ENV)
     with pytest.raises(AttributeError):
         config.redis = "other"
+
+
+class TestCaps:
+    def test_are_of_the_queues_that_each_capsule_serves(self):
+        config = load(FULL + "[queues.default]\ncap = 4\n[queues.low]\ncap = 1\n[queues.critical]\n")
+        assert [capsule.caps for capsule in config.capsules] == [{"default": 4}, {"low": 1, "default": 4}]
+
+    def test_may_come_from_the_environment_which_wins(self):
+        caps = {"SIDELAMB_CAPS": "default=2, low = 9"}
+        config = load(FULL + "[queues.default]\ncap = 4\n", caps)
+        assert config.capsules[1].caps == {"low": 9, "default": 2}
+        assert load_config(None, {**ENV, "SIDELAMB_CAPS": "default=1"}).capsules[0].caps == {"default": 1}
+
+    @pytest.mark.parametrize(
+        ("text", "caps", "says"),
+        [
+            (
+                "[queues.defualt]\ncap = 1",
+                "",
+                "queue 'defualt' has a cap, and no capsule serves it; did you mean 'default'?",
+            ),
+            ("", "mail=1", "served are critical, default, low"),
+            ("[queues.low]\ncaps = 1", "", "queue 'low': unknown setting 'caps'; did you mean 'cap'?"),
+            ("[queues.low]\ncap = 0", "", "queue 'low': cap must be a number from 1 to 100000, not 0"),
+            ("[queues.low]\ncap = 1.5", "", "queue 'low': cap must be a whole number, not 1.5"),
+            ("[queues]\nlow = 1", "", "[queues] must be tables, like [queues.mail] with cap = 1"),
+            ("", "low", "SIDELAMB_CAPS: cap of 'low' must be a number from 1 to 100000, not ''"),
+            ("", "low=x", "SIDELAMB_CAPS: cap of 'low' must be a number from 1 to 100000, not 'x'"),
+        ],
+    )
+    def test_that_cannot_be_are_told_in_a_line(self, text: str, caps: str, says: str):
+        assert says in refusal(FULL + text, {"SIDELAMB_CAPS": caps})

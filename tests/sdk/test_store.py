@@ -160,7 +160,7 @@ class TestReserve:
         db.sadd("paused", "b")
         reserved = reserve(link, "c:1", "c:2", "c:3", "c:4", queues=("a", "b"))
         assert [list(lease.jobs) for lease in reserved.leases] == [["0:a"], ["0:a"]]
-        assert (reserved.waiting, reserved.paused) == (0, ("b",))
+        assert (reserved.waiting, reserved.held_back) == (0, ("b",))
 
     def test_the_capsule_never_has_more_leases_than_its_cap(self, link):
         push(link, 10)

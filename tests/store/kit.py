@@ -35,6 +35,7 @@ RESULT = STATUS._replace(verb="result")
 HOLD = Concurrent(2).taking("x", "j1", NOW, NOW + 60)
 PASS = Window(2, per=60).taking("x", "j1", NOW, NOW + 60)
 FILL = Bucket(2).taking("x", "j1", NOW, NOW + 60)
+LEAVE = Effect("leave", ("sidelamb:in-flight:default",), ("c:1",))
 NOTE = Effect("note", ("sidelamb:status:j",), ("error:1", "[]"))
 
 
@@ -75,8 +76,17 @@ def leased(link: Link, count: int, *, claim: bool = True) -> Held:
 def _reserve(link: Link) -> Call[Any]:
     link.run(STORE.enqueue([(q, job(n)) for n in range(5) for q in ("a", "b")]))
     link.command("LPUSH", "sidelamb:alone:a", job(77))
+    link.command("HSET", "sidelamb:in-flight:b", "c:gone", 4)
     return STORE.reserve(
-        ["c:1", "c:2", "c:3"], ["a", "b"], capsule="c", poller="p", expires=NOW, cap=9, most_jobs=2, most_bytes=999
+        ["c:1", "c:2", "c:3"],
+        ["a", "b"],
+        capsule="c",
+        poller="p",
+        expires=NOW,
+        cap=9,
+        most_jobs=2,
+        most_bytes=999,
+        caps={"b": 3},
     )
 
 
@@ -87,9 +97,10 @@ def _claim(link: Link) -> Call[Any]:
 
 def _settle(link: Link) -> Call[Any]:
     leased(link, 6)
+    link.command("HSET", "sidelamb:in-flight:default", "c:1", 6)
     moves = (
         replace(to_retry("1:default", NOW, b"r"), effects=[UNLOCK, RESULT, Concurrent(2).freeing("x", "j1")]),
-        replace(to_retry("1:default", NOW, b"r"), effects=[UNLOCK, RESULT, NOTE]),
+        replace(to_retry("1:default", NOW, b"r"), effects=[UNLOCK, RESULT, NOTE, LEAVE]),
         to_dead("2:default", NOW, b"d"),
         to_schedule("3:default", NOW),
         keep("4:default"),
@@ -120,7 +131,11 @@ def _release(link: Link) -> Call[Any]:
 
 
 def _narrow(link: Link) -> Call[Any]:
-    return STORE.narrow(leased(link, 4), ("c:a", "c:b"), first=2, request_id="r1", poller="p", expires=NOW)
+    held = leased(link, 4)
+    link.command("HSET", "sidelamb:in-flight:default", "c:1", 4)
+    return STORE.narrow(
+        held, ("c:a", "c:b"), first=2, request_id="r1", poller="p", expires=NOW, capped=["default"]
+    )
 
 
 def _reap(link: Link) -> Call[Any]:
@@ -228,6 +243,7 @@ CASES: dict[str, Callable[[Link], Call[Any]]] = {
     "push": lambda _: STORE.enqueue([("a", job(1))]),
     "read": _after(_lone_queue, API.read((b"queue:a", "LLEN"), (b"retry", "ZCARD"))),
     "reap": _reap,
+    "recount": lambda link: STORE.recount(leased(link, 2).lease, "default"),
     "release": _release,
     "reserve": _reserve,
     "schedule": lambda _: STORE.schedule([(NOW, job(1))]),

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sidelamb.store import Held, Store
+    from sidelamb_handlers.config import CapsuleConfig
     from sidelamb_handlers.poller.patient import Patient
     from sidelamb_handlers.poller.releaser import Releaser
     from sidelamb_handlers.poller.reply import Reply
@@ -38,7 +39,7 @@ class Aftermath:
     """Decides and writes what becomes of flights of one capsule.
 
     Args:
-        function: its Lambda function, for messages.
+        config: its function, for messages, and which queues have a cap.
         poller: this poller's identity.
         store, redis, releaser: the ways to write.
         launch: starts a new flight.
@@ -47,7 +48,7 @@ class Aftermath:
 
     def __init__(
         self,
-        function: str,
+        config: CapsuleConfig,
         poller: str,
         *,
         store: Store,
@@ -56,7 +57,8 @@ class Aftermath:
         launch: Callable[[Flight], None],
         wake: Callable[[], None],
     ) -> None:
-        self._function = function
+        self._function = config.function
+        self._capped = config.capped
         self._poller = poller
         self._store = store
         self._redis = redis
@@ -152,7 +154,13 @@ class Aftermath:
         ids = (new_lease_id(held.capsule), new_lease_id(held.capsule))
         first = 1 if held.was_careful else (len(held.jobs) + 1) // 2
         call = self._store.narrow(
-            held, ids, first=first, request_id=held.token, poller=self._poller, expires=start_by
+            held,
+            ids,
+            first=first,
+            request_id=held.token,
+            poller=self._poller,
+            expires=start_by,
+            capped=self._capped(held.jobs),
         )
         for half in await self._redis.run(call):
             self._launch(Flight(half, start_by, flight.timeout, careful=True))

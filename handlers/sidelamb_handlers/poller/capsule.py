@@ -30,6 +30,8 @@ from sidelamb_handlers.poller.releaser import Releaser
 from sidelamb_handlers.poller.reply import Kind, Reply
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sidelamb.store import Call, Claim, Held, Reserved, Store
     from sidelamb_handlers.config import CapsuleConfig
     from sidelamb_handlers.poller.invoker import Invoker
@@ -77,7 +79,7 @@ class Capsule:
         self.circuit = Circuit()
         self._pack = Pack(config.most_jobs, config.threads)
         self._aftermath = Aftermath(
-            config.function,
+            config,
             poller,
             store=store,
             redis=redis,
@@ -97,8 +99,10 @@ class Capsule:
         self._stopping = asyncio.Event()
         self._ended = asyncio.Event()
         self._ended.set()
-        self.paused: tuple[str, ...] = ()
-        """Queues that the last reserve found paused, with jobs in them: no use to peek at them."""
+        self.held_back: tuple[str, ...] = ()
+        """Queues with jobs that the last reserve found paused, or at their cap: no use to peek at them."""
+        self.on_room: list[Callable[[], None]] = []
+        """Called when a queue is not held back any more."""
         self._extra_bytes = extra_bytes(config.queues)
 
     # --- what others say -----------------------------------------------------------------------------------
@@ -144,7 +148,7 @@ class Capsule:
                 if reserved.leases and len(reserved.leases) >= room:
                     continue
                 self._short = reserved.waiting > 0
-                self.paused = reserved.paused
+                self._hold_back(reserved.held_back)
                 if not self._short and not self._wake.is_set():
                     self.hungry.set()
             else:
@@ -156,6 +160,12 @@ class Capsule:
         probe = self.circuit.wait_s(time.monotonic())
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), probe if probe > 0 else None)
+
+    def _hold_back(self, queues: tuple[str, ...]) -> None:
+        had, self.held_back = self.held_back, queues
+        if not set(had) <= set(queues):
+            for call in self.on_room:
+                call()
 
     def _room(self) -> int:
         if self.circuit.wait_s(time.monotonic()) > 0:
@@ -180,6 +190,7 @@ class Capsule:
                 most_jobs=1 if self.circuit.is_open else self._pack.size,
                 most_bytes=MOST_BYTES,
                 extra_bytes=self._extra_bytes,
+                caps=self.config.caps,
             )
 
         reserved = await self._redis.run(call)
@@ -206,7 +217,7 @@ class Capsule:
             log.exception("lease %s: its jobs come back at its deadline", flight.lease.lease)
         finally:
             del self.flights[flight.lease.lease]
-            if self._short:
+            if self._short or not self.config.caps.keys().isdisjoint(self.held_back):
                 self._wake.set()
 
     async def _bury_unsendable(self, held: Held) -> None:
@@ -236,6 +247,7 @@ class Capsule:
             threads=self.config.threads,
             detached=self.config.detached,
             careful=flight.careful,
+            capped=self.config.capped(flight.lease.jobs),
         )
         flight.invoked_at = time.time()
         if self.config.detached and not await self._claim_for(flight):

@@ -32,6 +32,7 @@ class Peek:
         self._key = keys.queue(queue)
         self._redis = redis
         self._looked = asyncio.Event()
+        capsule.on_room.append(self._looked.set)
         self._peeking: asyncio.Task[bool] | None = None
         self._paused = False
 
@@ -49,7 +50,7 @@ class Peek:
         """Peek whenever the capsule is hungry, for ever."""
         while True:
             await self._capsule.hungry.wait()
-            if self._paused or self.queue in self._capsule.paused:
+            if self._paused or self.queue in self._capsule.held_back:
                 await self._next_look()
                 continue
             self._peeking = asyncio.create_task(self._peek())

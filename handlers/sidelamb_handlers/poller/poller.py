@@ -22,7 +22,7 @@ from sidelamb_handlers.poller.heartbeat import Heartbeat, new_identity
 from sidelamb_handlers.poller.look import Lookout
 from sidelamb_handlers.poller.patient import REPLY_TIMEOUT_S, Patient
 from sidelamb_handlers.poller.peek import Peek
-from sidelamb_handlers.poller.startup import check
+from sidelamb_handlers.poller.startup import check, recount
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -89,7 +89,7 @@ class Poller:
         """Serve until TERM or INT; then wait for what flies, up to `stop_timeout`."""
         self._listen()
         self._report()
-        checked = asyncio.create_task(check(self._redis, self._store))
+        checked = asyncio.create_task(self._check())
         every = [*self._background, *(capsule.run for capsule in self.capsules)]
         tasks = [checked, *(asyncio.create_task(_after(checked, run)) for run in every)]
         watch = asyncio.create_task(_first_failure(tasks))
@@ -104,6 +104,10 @@ class Poller:
             self._figures.write()
             await self._heartbeat.gone()
             await self._link.close()
+
+    async def _check(self) -> None:
+        await check(self._redis, self._store)
+        await recount(self._redis, self._store, {q for c in self.config.capsules for q in c.caps})
 
     async def _land(self) -> None:
         until = time.monotonic() + self.config.stop_timeout
@@ -131,6 +135,9 @@ class Poller:
                 capsule.most_jobs,
                 capsule.threads,
             )
+        caps = {queue: cap for capsule in self.config.capsules for queue, cap in capsule.caps.items()}
+        for queue, cap in caps.items():
+            log.info("queue %s: at most %d jobs in flight", queue, cap)
 
 
 async def _after(checked: asyncio.Task[None], run: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from sidelamb.errors import ConfigError, RedisError, RedisRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from sidelamb.store import Store
     from sidelamb_handlers.poller.patient import Patient
 
-__all__ = ["check", "worries"]
+__all__ = ["check", "recount", "worries"]
 
 log = logging.getLogger("sidelamb.poller")
 
@@ -54,6 +54,16 @@ async def _facts(redis: Patient, store: Store) -> dict[str, str]:
             continue
         lines = info.decode(errors="replace").split("\r\n")
         return dict(line.split(":", 1) for line in lines if ":" in line)
+
+
+async def recount(redis: Patient, store: Store, capped: Collection[str]) -> None:
+    """Count what is in flight of queues that may have no cap until now: leases that were reserved without one."""
+    if not capped:
+        return
+    leases: list[bytes] = await redis.link.command(b"ZRANGE", store.keys.leases, 0, -1)
+    for lease in leases:
+        for queue in capped:
+            await redis.run(store.recount(lease.decode(errors="replace"), queue))
 
 
 def worries(facts: Mapping[str, str]) -> list[str]:

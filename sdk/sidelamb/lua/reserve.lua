@@ -1,18 +1,22 @@
 -- reserve: moves jobs from queues into leases, one lease for each free slot.
 --
 -- KEYS  1 leases (zset)   2 slots of the capsule (set)   3 paused (set)
---       4.. Q queues (list), in the order to look at them; then Q alone lists (list); then S leases (hash)
+--       4.. Q queues (list), in the order to look at them; then Q alone lists (list); then S leases (hash);
+--       then for each queue with a cap what is in flight of it (hash: lease id -> jobs)
 -- ARGV  1 expires: epoch s after which an unclaimed lease may be reaped
 --       2 cap: how many leases the capsule may have at once, over all pollers
 --       3 most jobs a lease   4 most payload bytes a lease   5 bytes that each job adds to its payload's
---       6 capsule   7 poller   8 Q   9 S   10.. Q queue names; then S lease ids
--- RETURNS { waiting, { names of paused queues with jobs }, leases in use, { id, field, payload, field, payload, … }, … }
---       `waiting` counts the jobs left behind in queues that are not paused.
+--       6 capsule   7 poller   8 Q   9 S   10.. Q queue names; then S lease ids; then for each queue with a cap
+--       its number among the queues and its cap: how many of its jobs may be in flight, over all pollers
+-- RETURNS { waiting, { names of queues held back }, leases in use, { id, field, payload, field, payload, … }, … }
+--       Held back are those with jobs that are paused, or have reached their cap. `waiting` counts the jobs left
+--       behind in the others.
 --
 -- Spread, then pack: with fewer jobs than slots one job a lease, else ceil(jobs / slots) up to the limits.
 -- A payload that is over the limit of bytes gets a lease of its own; the caller decides about it.
 -- Jobs under suspicion (alone) come first, one a lease.
--- KEEPS a job is in exactly one place; the capsule never has more leases than `cap`.
+-- In flight are the jobs of leases that live: an entry of a lease that is gone, however it went, counts for nothing.
+-- KEEPS a job is in exactly one place; the capsule never has more leases than its cap, a queue no more jobs in them.
 -- REPEAT by lease id: if any of the leases exists, what they hold is returned and nothing is taken.
 -- OOM   the first write is a pop, which Redis allows when full; what follows it is then allowed too.
 
@@ -57,10 +61,45 @@ for q = 1, Q do
   waiting = waiting + length[q]
   waiting_alone = waiting_alone + suspects[q]
 end
+local flying, caps = {}, {} -- by queue: the key of what is in flight, and how many more may be
+for i = first_id + S + 1, #ARGV, 2 do
+  local q, key = tonumber(ARGV[i]), KEYS[first_lease + S + (i - first_id - S + 1) / 2]
+  local ids, counts, n = {}, {}, 0
+  local all = redis.call('HGETALL', key)
+  for j = 1, #all, 2 do
+    ids[#ids + 1] = all[j]
+    counts[#ids] = tonumber(all[j + 1]) or 0
+  end
+  local gone = {}
+  for j = 1, #ids, CHUNK do
+    local live = redis.call('ZMSCORE', KEYS[1], unpack(ids, j, math.min(j + CHUNK - 1, #ids)))
+    for k = 0, math.min(CHUNK, #ids - j + 1) - 1 do
+      if live[k + 1] then n = n + counts[j + k] else gone[#gone + 1] = ids[j + k] end
+    end
+  end
+  flying[q], caps[q] = { key = key, gone = gone }, math.max(0, tonumber(ARGV[i + 1]) - n)
+  if length[q] + suspects[q] > caps[q] then
+    held_back[#held_back + 1] = ARGV[first_name + q]
+    waiting, waiting_alone = waiting - length[q], waiting_alone - suspects[q]
+    suspects[q] = math.min(suspects[q], caps[q])
+    length[q] = math.min(length[q], caps[q] - suspects[q])
+    waiting, waiting_alone = waiting + length[q], waiting_alone + suspects[q]
+  end
+end
 local slots = math.min(S, cap - in_use)
 if slots <= 0 or waiting + waiting_alone == 0 then return { waiting + waiting_alone, held_back, in_use } end
 
+for _, at in pairs(flying) do call_in_chunks('HDEL', at.key, at.gone, 1, #at.gone) end
 local reply, scores, ids, used = { 0, held_back, 0 }, {}, {}, 0
+local function count_in(id, fields)
+  for q, at in pairs(flying) do
+    local n = 0
+    for i = 1, #fields, 2 do
+      if string.match(fields[i], '^%d+[:!](.*)$') == ARGV[first_name + q] then n = n + 1 end
+    end
+    if n > 0 then redis.call('HSET', at.key, id, n) end
+  end
+end
 local function open(fields)
   used = used + 1
   local id = ARGV[first_id + used]
@@ -68,6 +107,7 @@ local function open(fields)
   call_in_chunks('HSET', lease_keys[used], fields, 1, #fields)
   scores[#scores + 1] = ARGV[1]; scores[#scores + 1] = id
   ids[used] = id
+  if next(flying) then count_in(id, fields) end
   table.insert(fields, 1, id)
   reply[#reply + 1] = fields
 end

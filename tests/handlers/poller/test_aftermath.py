@@ -10,6 +10,7 @@ import pytest
 
 from sidelamb.errors import RedisError
 from sidelamb.payload import decode
+from sidelamb_handlers.config import CapsuleConfig
 from sidelamb_handlers.decision import SUCCEEDED, Decision, Outcome
 from sidelamb_handlers.event import Answer, Status
 from sidelamb_handlers.poller.aftermath import Aftermath
@@ -52,7 +53,7 @@ class World:
         self.launched: list[Flight] = []
         self.woken: list[int] = []
         self.aftermath = Aftermath(
-            "worker",
+            CapsuleConfig("c", "worker"),
             "p",
             store=STORE,
             redis=patient,

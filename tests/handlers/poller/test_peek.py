@@ -27,8 +27,8 @@ class Hungry:
         self.hungry = asyncio.Event()
         self.hungry.set()
         self.woken_at: list[float] = []
-        self.paused: tuple[str, ...] = ()
-        self.paused: tuple[str, ...] = ()
+        self.held_back: tuple[str, ...] = ()
+        self.on_room: list[Callable[[], None]] = []
 
     def wake(self) -> None:
         self.woken_at.append(time.monotonic())
