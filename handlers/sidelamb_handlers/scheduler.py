@@ -6,7 +6,8 @@ once are harmless: each move checks that the entry is still where it was read.
 
 Settings, from the environment: SIDELAMB_REDIS_URL (required), SIDELAMB_NAMESPACE, SIDELAMB_TIMESTAMPS;
 SIDELAMB_NOTIFY, modules with hooks of `on_old_queue`, which the minute's pass calls; and SIDELAMB_STACK, the
-stack's name: with it, the minute's pass writes what waits where as metrics for CloudWatch.
+stack's name: with it, the minute's pass writes what waits where as metrics for CloudWatch. That pass also gives
+back the locks of unique jobs that are provably gone.
 """
 
 from __future__ import annotations
@@ -83,6 +84,10 @@ class Scheduler:
         done.promoted, done.to_dead = promoter.promoted, promoter.to_dead
         return done
 
+    def has_locks(self) -> bool:
+        """Say whether there are locks of unique jobs."""
+        return bool(self._link.command("ZCARD", self._store.keys.locks))
+
     def _reap(self, done: Pass, until: float) -> None:
         skip = 0
         while self._clock() < until:
@@ -120,7 +125,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Scheduler:
 
 
 class _Metrics:
-    """Writes metrics, if the environment names a stack; connects when it first has to look."""
+    """Writes metrics, if the environment names a stack."""
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         self._environ = environ
@@ -137,12 +142,13 @@ class _Metrics:
         text = lost_line(self._stack, now, done.leases) if done.leases else ""
         if look:
             try:
-                text += "".join(lines(self._stack, now, seen(self._connected())))
+                text += "".join(lines(self._stack, now, seen(self.connected())))
             except RedisError as error:
                 _log.warning("what waits could not be looked at: %s", error)
         sys.stdout.write(text)
 
-    def _connected(self) -> Client:
+    def connected(self) -> Client:
+        """Return a client; connects when somebody first has to look."""
         if self._client is None:
             from sidelamb.client import Client  # noqa: PLC0415 - the same
 
@@ -165,6 +171,19 @@ def _tell_of_old_queues(environ: Mapping[str, str]) -> None:
         tell_of_old_queues(Client(environ["SIDELAMB_REDIS_URL"], namespace=environ.get("SIDELAMB_NAMESPACE", "")))
     except RedisError as error:
         _log.warning("whether a queue is too old could not be looked at: %s", error)
+
+
+def _give_back_lost_locks() -> None:
+    """Give back the locks of unique jobs that are provably gone."""
+    try:
+        if not _scheduler().has_locks():
+            return
+        from sidelamb.api.locks import Locks  # noqa: PLC0415 - only for those who have unique jobs
+
+        for lock in Locks(_metrics.connected()).release_lost():
+            _log.warning("the lock %s is given back: its job %s is gone", lock.key, lock.jid)
+    except RedisError as error:
+        _log.warning("whether a lock's job is gone could not be looked at: %s", error)
 
 
 def handler(event: Any, context: Context) -> dict[str, Any]:
@@ -192,6 +211,7 @@ def handler(event: Any, context: Context) -> dict[str, Any]:
     _metrics.write(made, look=woken_by != POLLER)
     if woken_by != POLLER:
         _tell_of_old_queues(os.environ)
+        _give_back_lost_locks()
     return {"sidelamb": 1, "lease": "", "status": "settled", "ran": 0, "ms": 0, **done}
 
 

@@ -65,6 +65,8 @@ class Event(StrEnum):
     """A person has deleted it."""
     PUT_OFF = "put off"
     """It did not run, or not to its end, and goes on later; nothing is counted."""
+    SENT_BACK = "sent back"
+    """A person has it run now: from `dead`, `retry` or the schedule."""
 
 
 @dataclass(frozen=True, slots=True)

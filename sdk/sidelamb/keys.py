@@ -48,6 +48,7 @@ class Keys:
         self.leases = self("sidelamb:leases")
         self.wake = self("sidelamb:wake")
         self.cancelled = self("sidelamb:cancelled")
+        self.locks = self("sidelamb:locks")
 
     def __call__(self, name: str) -> bytes:
         """Return the key `name` in this namespace."""

@@ -39,6 +39,7 @@ _STATES = {
     Event.DISCARDED: "discarded",
     Event.DELETED: "deleted",
     Event.PUT_OFF: "queued",
+    Event.SENT_BACK: "queued",
 }
 OVER = frozenset({"succeeded", "dead", "discarded", "deleted"})
 """The states of a job that does not run any more."""

@@ -11,6 +11,7 @@ are sealed along, so that nobody can move the text to another job. The keys are 
 from __future__ import annotations
 
 import base64
+import hmac
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from sidelamb.values import are_plain, explain
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["HIDDEN", "checked_keys", "opened", "seal"]
+__all__ = ["HIDDEN", "checked_keys", "lock_keys", "opened", "seal"]
 
 HIDDEN = "[encrypted]"
 """What is shown in place of sealed arguments."""
@@ -44,12 +45,7 @@ def seal(payload: dict[str, Any], _at: float | None = None) -> None:
     if not are_plain(args) or not are_plain(kwargs.values()):
         job = registry.find(payload["class"])
         raise explain(payload["class"], args, kwargs, job.template.shape.names if job is not None else ())
-    keys = _keys()
-    if not keys:
-        raise ConfigError(
-            f"{payload['class']} encrypts its arguments and there is no key: set SIDELAMB_KEYS, like "
-            "SIDELAMB_KEYS=k1:<32 bytes in base64>, for the app and for its workers"
-        )
+    keys = _some_keys(payload["class"])
     name, key = next(iter(keys.items()))
     nonce = os.urandom(NONCE_BYTES)
     text = _cipher(key).encrypt(nonce, encode([args, kwargs]), _bound_to(payload))
@@ -89,6 +85,15 @@ def opened(payload: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
     return args, kwargs
 
 
+def lock_keys(name: str) -> list[bytes]:
+    """Return the keys of the digests of a unique job of this name: one from each key, the sealing one's first.
+
+    Raises:
+        ConfigError: there is no key.
+    """
+    return [hmac.digest(key, b"sidelamb: locks of unique jobs", "sha256") for key in _some_keys(name).values()]
+
+
 def checked_keys(keys: Any, where: str) -> dict[str, bytes]:
     """Return keys by id; raises ConfigError for what cannot be one, and never shows it."""
     if not isinstance(keys, dict):
@@ -101,6 +106,16 @@ def checked_keys(keys: Any, where: str) -> dict[str, bytes]:
                 f"{where}: the key {name} does not have {KEY_BYTES} bytes; make one by secrets.token_bytes"
             )
     return dict(keys)
+
+
+def _some_keys(whose: str) -> dict[str, bytes]:
+    keys = _keys()
+    if not keys:
+        raise ConfigError(
+            f"{whose} encrypts its arguments and there is no key: set SIDELAMB_KEYS, like "
+            "SIDELAMB_KEYS=k1:<32 bytes in base64>, for the app and for its workers"
+        )
+    return keys
 
 
 def _keys() -> dict[str, bytes]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sidelamb import BadOption, Client, Discard, Kill, Retry, Snooze
-from sidelamb.api import DeadSet, Queue, RetrySet, ScheduledSet
+from sidelamb import BadArgument, BadOption, Client, Discard, Kill, Retry, Snooze, configure, settings
+from sidelamb.api import DeadSet, Locks, Queue, RetrySet, ScheduledSet
 from sidelamb.payload import decode
-from sidelamb.unique import holder, release
 from sidelamb_handlers.failure import KILLS_MOST
 from sidelamb_handlers.poller.flight import new_lease_id
 from sidelamb_handlers.reaping import reaping
@@ -166,15 +166,6 @@ def test_a_key_of_ones_own(job, client, db):
     assert work.enqueue(2) != work.enqueue(1)
 
 
-def test_by_hand(job, client, db):
-    jid = declared(job, client).enqueue()
-    lock = decode(db.lindex("queue:default", 0))["lock"]
-    assert holder(lock, client) == jid
-    assert release(lock, client)
-    assert not release(lock, client)
-    assert holder(lock, client) is None
-
-
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -186,3 +177,92 @@ def test_by_hand(job, client, db):
 def test_what_cannot_be_is_refused(job, options, says):
     with pytest.raises(BadOption, match=says):
         job(lambda: None, name="x", **options)
+
+
+def test_a_queue_that_is_cleared_gives_back_the_locks_of_all_its_jobs(job, client, db):
+    work = declared(job, client)
+    assert work.enqueue_many((n,) for n in range(2_500)) == 2_500
+    db.lpush("sidelamb:alone:default", db.rpop("queue:default"))
+    db.rpush("queue:default", b"no job", b"{}")
+    assert Queue("default", client).clear() == 2_502
+    assert locks(db) == []
+    assert not db.exists("sidelamb:locks", "queue:default", "sidelamb:alone:default")
+    assert not db.sismember("queues", "default")
+    assert work.enqueue(1)
+
+
+def test_a_queue_whose_jobs_run_while_it_is_cleared_is_cleared_of_the_others(job, client, db, monkeypatch):
+    work = declared(job, client)
+    work.enqueue_many((n,) for n in range(30))
+    queue = Queue("default", client)
+    drop, popped = queue._calls.drop, []
+
+    def moving(*args: Any) -> Any:
+        if len(popped) < 3:
+            popped.append(db.rpop("queue:default"))
+        return drop(*args)
+
+    monkeypatch.setattr(queue._calls, "drop", moving)
+    assert queue.clear() == 27
+    assert sorted(locks(db)) == sorted(decode(raw)["jid"].encode() for raw in popped)
+
+
+def test_a_handle_among_the_arguments_is_its_job_s_id(job, client, db):
+    work = declared(job, client)
+    handle = work.enqueue(1)
+    assert work.enqueue(handle) == work.enqueue(str(handle))
+
+
+def test_what_makes_it_unique_must_be_json(job, client, db):
+    with pytest.raises(BadOption, match=r"unique_by of work has returned .*; expected plain JSON"):
+        declared(job, client, unique_by=lambda *_: {1}).enqueue()
+    assert not db.keys("*")
+
+
+def test_arguments_that_json_cannot_carry_are_told_as_for_any_job(job, client, db):
+    with pytest.raises(BadArgument):
+        declared(job, client).enqueue(object())
+    assert not db.keys("*")
+
+
+class TestEncrypted:
+    """The digest is keyed, so that it says nothing of the arguments; rotation finds the locks of both keys."""
+
+    OLD, NEW = secrets.token_bytes(32), secrets.token_bytes(32)
+
+    @pytest.fixture(autouse=True)
+    def no_keys_left(self) -> Iterator[None]:
+        yield
+        settings.reset()
+
+    def test_the_lock_cannot_be_told_from_the_arguments(self, job, client, db):
+        plain = declared(job, client)
+        plain.enqueue(7)
+        configure(keys={"k1": self.OLD})
+        declared(job, client, encrypt=True).enqueue(7)
+        configure(keys={"k1": self.NEW})
+        declared(job, client, encrypt=True).enqueue(7)
+        found = [lock.key for lock in Locks(client)]
+        assert len(set(found)) == 3
+
+    def test_equals_are_kept_out_and_the_lock_goes_with_the_end(self, job, client, run, db):
+        configure(keys={"k1": self.OLD})
+        work = declared(job, client, encrypt=True)
+        assert work.enqueue(7) == work.enqueue(7)
+        run()
+        assert locks(db) == []
+
+    def test_while_keys_are_rotated_old_and_new_processes_keep_each_other_s_equals_out(self, job, client, run, db):
+        work = declared(job, client, encrypt=True)
+        configure(keys={"k1": self.OLD})
+        first = work.enqueue(7)
+        configure(keys={"k2": self.NEW, "k1": self.OLD})
+        assert work.enqueue(7) == first
+        second = work.enqueue(8)
+        configure(keys={"k1": self.OLD})
+        assert work.enqueue(8) == second
+        configure(keys={"k1": self.OLD, "k2": self.NEW})
+        assert work.enqueue(8) == second
+        assert len(locks(db)) == 3
+        run()
+        assert locks(db) == []

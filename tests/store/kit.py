@@ -12,6 +12,7 @@ from sidelamb.packing import Packed
 from sidelamb.results import progress
 from sidelamb.state import State, StateStore
 from sidelamb.store import Call, Store, keep, to_dead, to_retry, to_schedule
+from sidelamb.unique import LOCKS, unlock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,8 +29,9 @@ STATES = StateStore(STORE.keys)
 Make = "Callable[[Link], Call[Any]]"
 
 
-LOCK = Effect("lock", ("sidelamb:lock:x",), ("j1", 60_000))
-UNLOCK = Effect("unlock", ("sidelamb:lock:x",), ("j1",))
+LOCK = Effect("lock", ("sidelamb:lock:x", LOCKS), ("j1", 60_000, "x", NOW + 60, NOW))
+RELOCK = LOCK._replace(verb="relock")
+UNLOCK = unlock("x", "j1")
 STATUS = Effect("status", ("sidelamb:status:j", "sidelamb:bell:j"), (60_000, "state", "queued"))
 RESULT = STATUS._replace(verb="result")
 HOLD = Concurrent(2).taking("x", "j1", NOW, NOW + 60)
@@ -110,7 +112,7 @@ def _settle(link: Link) -> Call[Any]:
 
 
 def _admit(_: Link) -> Call[Any]:
-    plain = Packed("j0", "a", "a", None, job(0), (LOCK._replace(keys=("sidelamb:lock:y",)), STATUS, NOTE))
+    plain = Packed("j0", "a", "a", None, job(0), (LOCK._replace(keys=("sidelamb:lock:y", LOCKS)), STATUS, NOTE))
     return STORE.admit([plain, Packed("j1", "a", "a", NOW + 9, job(1), (LOCK,))])
 
 
@@ -148,6 +150,13 @@ def _reap(link: Link) -> Call[Any]:
     return STORE.reap(held, "c", now=NOW + 90, moves=moves)
 
 
+def _lost(link: Link) -> Call[Any]:
+    leased(link, 3)
+    _lone_queue(link)
+    _sets(link, "schedule")
+    return API.lost(["1", "77"], [b"a"], [b"c:1"])
+
+
 def _sets(link: Link, name: str) -> None:
     for n in range(4):
         link.command("ZADD", name, NOW, f"m{n}")
@@ -166,7 +175,7 @@ def _promote_front(link: Link) -> Call[Any]:
 def _shift(link: Link) -> Call[Any]:
     _sets(link, "retry")
     shifts = [
-        Shift(b"m0", b"n0", "a"),
+        Shift(b"m0", b"n0", "a", effects=[RELOCK]),
         Shift(b"m1", dead=True),
         Shift(b"m2", at=NOW + 9),
         Shift(b"m3", effects=[UNLOCK]),
@@ -215,11 +224,13 @@ CASES: dict[str, Callable[[Link], Call[Any]]] = {
     "claim": _claim,
     "clear": _after(_lone_queue, API.clear("a")),
     "deploy": lambda _: STORE.mark_deploy("v1", NOW),
+    "drop": _after(_lone_queue, API.drop("a", b"queue:a", [job(1)], [[UNLOCK]])),
     "due": _after(lambda link: _sets(link, "retry"), STORE.due("retry", NOW)),
     "enqueue": lambda _: STORE.enqueue([("a", job(1)), ("b", job(2))]),
     "finish": _finish,
     "forget": _forget,
     "lease": lambda link: STORE.lease(leased(link, 2).lease),
+    "lost": _lost,
     "look": _after(_lone_queue, STORE.look(["a", "b"])),
     "mend_lease": _mend_lease,
     "mend_queue": _after(_lone_queue, API.mend_queue("a")),

@@ -66,7 +66,7 @@ def test_with_any_key_of_any_wrong_type(link, db, case):
                 assert contents(db) == before, f"half done with {key!r} a {kind}"
             else:
                 lost = len(jobs) - len(jobs_in(db))
-                assert lost <= 0 or case in {"settle", "unqueue", "clear", "mend_twin", "shift"}, (
+                assert lost <= 0 or case in {"settle", "unqueue", "clear", "drop", "mend_twin", "shift"}, (
                     f"{key!r} a {kind}"
                 )
 
@@ -114,7 +114,7 @@ def test_with_a_full_redis(link, db, case):
 
 
 @pytest.mark.parametrize(
-    "name", ["settle", "release", "reap", "promote", "shift", "unqueue", "clear", "narrow", "claim"]
+    "name", ["settle", "release", "reap", "promote", "shift", "unqueue", "clear", "drop", "narrow", "claim"]
 )
 def test_a_full_redis_lets_jobs_drain(link, db, name):
     call = CASES[name](link)

@@ -15,6 +15,7 @@ from __future__ import annotations
 from sidelamb.api.audit import Audit, Finding
 from sidelamb.api.entries import Bulk, DeadSet, Entry, Found, Place, RetrySet, ScheduledSet, Swept
 from sidelamb.api.leases import LeaseRecord, Leases
+from sidelamb.api.locks import Lock, Locks
 from sidelamb.api.processes import Process, Processes, Running, Work
 from sidelamb.api.queue import Queue
 from sidelamb.api.record import JobRecord
@@ -31,6 +32,8 @@ __all__ = [
     "JobRecord",
     "LeaseRecord",
     "Leases",
+    "Lock",
+    "Locks",
     "Place",
     "Process",
     "Processes",

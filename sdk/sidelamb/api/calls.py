@@ -23,6 +23,11 @@ WALK_BYTES = 4 * 1024 * 1024
 """Payload bytes after which a step of a walk through a set is enough, about."""
 
 
+SEARCHED_MOST = 5_000
+"""Jobs in queues, schedule and retry among which `lost` looks for some; Redis stands still for it, some 10 ms."""
+SEARCHED_BYTES = 4 * 1024 * 1024
+
+
 class Shift(NamedTuple):
     """Where one entry of a set goes: to a queue, to `dead`, to another time, or away."""
 
@@ -86,6 +91,18 @@ class Calls:
         args = [1, payload, *places.effects(1, effects)]
         return Call("unqueue", places.keys, args, int, repeatable=False)
 
+    def drop(
+        self, queue: str, key: bytes, payloads: Sequence[bytes], effects: Sequence[Sequence[Effect]]
+    ) -> Call[int]:
+        """Delete jobs at the right end of a list of a queue; reads how many, 0 if others stand there."""
+        k = self._keys
+        other = k.queue(queue) if key == k.alone(queue) else k.alone(queue)
+        places = Numbered(k, [key, other, k.queues])
+        args: list[Arg] = [queue, len(payloads), *payloads]
+        for n, own in enumerate(effects, 1):
+            args += places.effects(n, own)
+        return Call("drop", places.keys, args, int)
+
     def clear(self, queue: str) -> Call[int]:
         """Delete a queue; reads how many jobs it had."""
         k = self._keys
@@ -99,6 +116,25 @@ class Calls:
         """Leave a signal for a process; reads whether there is one."""
         keys = [self._keys.processes, self._keys(f"{identity}-signals")]
         return Call("signal", keys, [identity, signal, SIGNAL_S], bool)
+
+    def take(self, effects: Sequence[Effect]) -> Call[str]:
+        """Have effects of features done outside of a job's life; reads what one refuses with, or nothing."""
+        places = Numbered(self._keys, [])
+        args = places.effects(1, effects)
+        return Call("take", places.keys, args, lambda r: str(r.decode(errors="replace")))
+
+    def lost(
+        self, jids: Sequence[str], queues: Sequence[bytes], leases: Sequence[bytes]
+    ) -> Call[tuple[list[bytes], list[bytes]] | None]:
+        """Ask which jobs are nowhere; reads their ids and the leases that were not looked into, None: too much.
+
+        `queues` and `leases` are all that there are, as read just before.
+        """
+        k, names = self._keys, [queue.decode() for queue in queues]
+        keys = [k.leases, k.queues, k.schedule, k.retry, *map(k.queue, names), *map(k.alone, names)]
+        keys += (k.lease(lease.decode()) for lease in leases)
+        args: list[Arg] = [SEARCHED_MOST, SEARCHED_BYTES, len(names), *queues, len(leases), *leases, *jids]
+        return Call("lost", keys, args, lambda r: (r[0], r[1]) if r else None)
 
     def mend_lease(self, lease_id: str, capsule: str, now: float) -> Call[bool]:
         """Make hash, set and slots agree about a lease; of a capsule that is not its own, free the slot."""

@@ -313,7 +313,8 @@ class _Entries(View):
         changes: dict[str, object] = {"enqueued_at": settings.stamp(self._now())}
         if self._decrements and entry.retry_count is not None:
             changes["retry_count"] = entry.retry_count - 1
-        return Shift(entry.raw, edit(entry.raw, changes, drop=("at",)), queue=entry.queue)
+        effects = endings(Ended(entry.payload, Event.SENT_BACK, self._now()))
+        return Shift(entry.raw, edit(entry.raw, changes, drop=("at",)), queue=entry.queue, effects=effects)
 
     size, asize = blocking(_size), awaiting(_size)
     page, apage = blocking(_page), awaiting(_page)
