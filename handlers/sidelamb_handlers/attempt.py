@@ -200,7 +200,7 @@ class Runner:
         """Run a decoded attempt and return what becomes of its job."""
         token = running.set(a)
         try:
-            if self._gate is not None and not FIELDS.isdisjoint(a.payload):
+            if self._gate is not None and _uses_features(a):
                 refused = self._gate(a)
                 if refused is not None:
                     return refused
@@ -298,3 +298,8 @@ def _arguments(job: Job[..., Any], payload: Any) -> tuple[Sequence[Any], dict[st
 
 def _wrapped(layer: ServerMiddleware, a: Attempt, call: CallNext) -> CallNext:
     return lambda: layer(a, call)
+
+
+def _uses_features(a: Attempt) -> bool:
+    """Whether something is to be done before a run: its payload says so, or the job has a limit since."""
+    return not FIELDS.isdisjoint(a.payload) or (a.job is not None and a.job.options.limit is not None)

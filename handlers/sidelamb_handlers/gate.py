@@ -47,6 +47,7 @@ class Gate:
         now = self._clock()
         if attempt.job is None:
             return None
+        _name_limit(attempt)
         effects = startings(attempt.payload, now, attempt.deadline, attempt.job.options)
         if not effects:
             return None
@@ -64,6 +65,16 @@ class Gate:
             return returned(f"it must not be started: {answer}")
         again = now + wait_s * (1 + self._random() / 2)
         return Decision(Outcome.SNOOZED, again, counted=False, reason=answer.partition(" ")[2])
+
+
+def _name_limit(attempt: Attempt) -> None:
+    """Have a job be under its limit that was enqueued before there was one, or by a client that knows of none.
+
+    Only this run knows of it: if its sandbox is killed, its place is free at its lease's deadline.
+    """
+    limit = attempt.job.options.limit if attempt.job else None
+    if limit is not None and "limit" not in attempt.payload and "sealed" not in attempt.payload:
+        attempt.payload["limit"] = limit.named(attempt.payload)
 
 
 def _as_number(word: str) -> float | None:

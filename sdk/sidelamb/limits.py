@@ -8,7 +8,7 @@
     @job(limit=Window(100, per=60, by=lambda tenant, *rest: tenant))     # one for each tenant
     def send(tenant: str, address: str) -> None: ...
 
-    with api.hold(wait=10):                                 # outside of jobs
+    with api:                                               # outside of jobs
         call()
 
 The worker asks in the script that begins a run, so a limit is never exceeded, and a job that is put off keeps
@@ -18,26 +18,24 @@ at the latest it goes with its invocation.
 
 from __future__ import annotations
 
+import hashlib
 import math
-import os
-import time
 from abc import ABC, abstractmethod
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from sidelamb import holding
 from sidelamb.effects import Effect
-from sidelamb.errors import BadOption, SidelambError
-from sidelamb.late import late_import
-from sidelamb.store import Call, Numbered
+from sidelamb.errors import BadOption
+from sidelamb.holding import OverLimit
 from sidelamb.wording import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
     from sidelamb.client import Client
     from sidelamb.effects import Ended
-    from sidelamb.keys import Keys
     from sidelamb.options import JobOptions
 
 __all__ = ["Bucket", "Concurrent", "Limit", "OverLimit", "Window", "beginning", "ending", "marker", "starting"]
@@ -45,12 +43,14 @@ __all__ = ["Bucket", "Concurrent", "Limit", "OverLimit", "Window", "beginning", 
 SLOT_WAIT_S = 1.0
 """After so long, and up to half as long again, a job that found no slot is tried again."""
 
-LOOK_S = 0.05
-"""Between two tries of code outside of jobs that waits for a slot."""
+MOST_KEY = 200
+"""Characters of a key, a tenant's id, in the name of its limit."""
 
+LIMITS = "sidelamb:limits"
+"""All limits that are in use, scored with the epoch second at which nothing more is known of each."""
 
-class OverLimit(SidelambError):
-    """The limit was not free in the time that was given."""
+NUMBERS = "sidelamb:limit-numbers"
+"""By limit, the numbers that the last who took of it had for it."""
 
 
 class Limit(ABC):
@@ -61,36 +61,52 @@ class Limit(ABC):
         by: takes a call's arguments and returns what has a limit of its own, a tenant's id.
     """
 
-    _KIND: str
+    KIND: str
 
     def __init__(self, name: str | None = None, by: Callable[..., object] | None = None) -> None:
-        if name is not None and (type(name) is not str or not name or not name.isprintable()):
-            raise BadOption(f"the name of a limit is {shown(name)}; expected a text")
+        if name is not None and (type(name) is not str or not name or not name.isprintable() or "/" in name):
+            raise BadOption(f"the name of a limit is {shown(name)}; expected a text without '/'")
         if by is not None and not callable(by):
             raise BadOption(f"by of a limit is {shown(by)}; expected a function of the job's arguments")
         self.name = name
         self.by = by
+        self._holds = holding.Holds()
 
     def named(self, payload: Mapping[str, Any]) -> str:
         """Return the name that a call's limit has."""
         name = self.name or str(payload["class"])
-        if self.by is None:
-            return name
-        return f"{name}:{self.by(*payload['args'], **payload.get('kwargs', {}))}"
+        return name if self.by is None else _joined(name, self.by(*payload["args"], **payload.get("kwargs", {})))
+
+    def named_for(self, key: object = None) -> str:
+        """Return the name for what `by` would return.
+
+        Raises:
+            BadOption: it is a limit of one job, or one for each key and there is none.
+        """
+        if self.name is None:
+            raise BadOption("a limit needs a name to be held outside of jobs: Concurrent(5, name='api')")
+        if key is None and self.by is not None:
+            raise BadOption(f"the limit {self.name!r} is one for each key; say which: hold(key=…)")
+        return self.name if key is None else _joined(self.name, key)
 
     def key(self, name: str) -> str:
         """Return the name of its key."""
-        return f"sidelamb:limit:{self._KIND}:{name}"
+        return f"sidelamb:limit:{self.KIND}:{name}"
+
+    def keys(self, name: str) -> tuple[str, str, str]:
+        """Return its key, and those where all limits are noted."""
+        return self.key(name), LIMITS, NUMBERS
 
     @abstractmethod
     def taking(self, name: str, who: str, now: float, until: float) -> Effect:
         """Return the effect that takes one, for `who`, until epoch s `until` at most."""
 
-    @contextmanager
     def hold(
         self, *, wait: float = 0.0, at_most: float = 60.0, client: Client | None = None, key: object = None
-    ) -> Iterator[None]:
-        """Be under this limit in a `with`, outside of jobs.
+    ) -> AbstractContextManager[None]:
+        """Be under this limit in a `with`, outside of jobs or in the middle of one.
+
+        A plain `with limit:` is the same, and waits five seconds.
 
         Args:
             wait: seconds to wait for it.
@@ -99,34 +115,37 @@ class Limit(ABC):
             key: what `by` would return.
 
         Raises:
-            OverLimit: it was not free in that time.
-            BadOption: the limit has no name, which code outside of jobs needs.
+            OverLimit: it was not free in that time. A job that lets it out is put off, uncounted.
+            BadOption: the limit has no name, which code outside of jobs needs, or no key.
             RedisError: Redis is away.
         """
-        if self.name is None:
-            raise BadOption("a limit needs a name to be held outside of jobs: Concurrent(5, name='api')")
-        name = self.name if key is None else f"{self.name}:{key}"
-        through, who = client or _default_client(), f"held:{os.urandom(8).hex()}"
-        end = time.monotonic() + wait
-        while answer := through.link.run(self._take(through.store.keys, name, who, at_most)):
-            left = end - time.monotonic()
-            if left <= 0:
-                raise OverLimit(f"the limit {name!r} was not free within {wait:g} s")
-            time.sleep(min(left, LOOK_S, float(answer.partition(" ")[0])))
-        try:
-            yield
-        finally:
-            free = self.freeing(name, who)
-            if free is not None:
-                through.link.run(_effects(through.store.keys, free))
+        return holding.hold(self, key, wait, at_most, client)
+
+    def ahold(
+        self, *, wait: float = 0.0, at_most: float = 60.0, client: Client | None = None, key: object = None
+    ) -> AbstractAsyncContextManager[None]:
+        """Be under this limit in an `async with`, as `hold`; a plain `async with limit:` waits five seconds."""
+        return holding.ahold(self, key, wait, at_most, client)
+
+    def __enter__(self) -> None:
+        held = self.hold(wait=holding.WITH_WAIT_S)
+        held.__enter__()
+        self._holds.add(held)
+
+    def __exit__(self, *error: object) -> None:
+        self._holds.pop().__exit__(*error)
+
+    async def __aenter__(self) -> None:
+        held = self.ahold(wait=holding.WITH_WAIT_S)
+        await held.__aenter__()
+        self._holds.add(held)
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._holds.pop().__aexit__(*error)
 
     def freeing(self, name: str, who: str) -> Effect | None:  # noqa: ARG002 - what is passed is not given back
         """Return the effect that gives it back; None if that is not how it works."""
         return None
-
-    def _take(self, keys: Keys, name: str, who: str, at_most: float) -> Call[str]:
-        now = time.time()
-        return _effects(keys, self.taking(name, who, now, now + at_most))
 
 
 class Concurrent(Limit):
@@ -137,7 +156,7 @@ class Concurrent(Limit):
         name, by: see `Limit`.
     """
 
-    _KIND = "concurrent"
+    KIND = "concurrent"
 
     def __init__(self, most: int, *, name: str | None = None, by: Callable[..., object] | None = None) -> None:
         super().__init__(name, by)
@@ -145,7 +164,8 @@ class Concurrent(Limit):
 
     def taking(self, name: str, who: str, now: float, until: float) -> Effect:
         """Take a slot."""
-        return Effect("hold", (self.key(name),), (who, now, until, self.most, SLOT_WAIT_S, name))
+        args = (who, now, until, self.most, SLOT_WAIT_S, name, f"{self.KIND}:{name}", str(self.most))
+        return Effect("hold", self.keys(name), args)
 
     def freeing(self, name: str, who: str) -> Effect:
         """Give the slot back."""
@@ -164,7 +184,7 @@ class Window(Limit):
         name, by: see `Limit`.
     """
 
-    _KIND = "window"
+    KIND = "window"
 
     def __init__(
         self,
@@ -180,7 +200,9 @@ class Window(Limit):
 
     def taking(self, name: str, who: str, now: float, until: float) -> Effect:  # noqa: ARG002 - as all have it
         """Pass; each run of a job does so anew."""
-        return Effect("pass", (self.key(name),), (f"{who}/{now!r}", now, self.most, self.per_s, name))
+        numbers = f"{self.most} {self.per_s!r}"
+        args = (f"{who}/{now!r}", now, self.most, self.per_s, name, f"{self.KIND}:{name}", numbers)
+        return Effect("pass", self.keys(name), args)
 
     def __repr__(self) -> str:
         return f"Window({self.most}, per={self.per_s:g}, name={self.name!r})"
@@ -196,7 +218,7 @@ class Bucket(Limit):
         name, by: see `Limit`.
     """
 
-    _KIND = "bucket"
+    KIND = "bucket"
 
     def __init__(
         self,
@@ -214,7 +236,9 @@ class Bucket(Limit):
 
     def taking(self, name: str, who: str, now: float, until: float) -> Effect:  # noqa: ARG002 - as all have it
         """Fill it by one."""
-        return Effect("fill", (self.key(name),), (now, self.per_s / self.rate, self.burst, name))
+        takes_s = self.per_s / self.rate
+        args = (now, takes_s, self.burst, name, f"{self.KIND}:{name}", f"{self.burst} {takes_s!r}")
+        return Effect("fill", self.keys(name), args)
 
     def __repr__(self) -> str:
         return f"Bucket({self.rate}, per={self.per_s:g}, burst={self.burst}, name={self.name!r})"
@@ -249,9 +273,12 @@ def _holder(payload: Mapping[str, Any]) -> str:
     return str(payload.get("jid"))
 
 
-def _effects(keys: Keys, effect: Effect) -> Call[str]:
-    places = Numbered(keys, [])
-    return Call("take", places.keys, places.effects("1", [effect]), lambda reply: reply.decode(errors="replace"))
+def _joined(name: str, key: object) -> str:
+    """Return the name of one of the limits of a name. A key that would be no name stands there as its digest."""
+    text = str(key)
+    if len(text) > MOST_KEY or not text.isprintable():
+        text = "sha256-" + hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]
+    return f"{name}/{text}"
 
 
 def _count(value: Any, what: str) -> int:
@@ -265,10 +292,3 @@ def _seconds(value: Any, what: str) -> float:
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
         raise BadOption(f"{what} is {shown(value)}; expected seconds or a timedelta, more than 0")
     return float(seconds)
-
-
-def _default_client() -> Client:
-    with late_import:
-        from sidelamb.settings import default_client  # noqa: PLC0415 - settings import the client
-
-    return default_client()

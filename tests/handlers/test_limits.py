@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections import Counter
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sidelamb import BadOption, Client
-from sidelamb.api import ScheduledSet
+from sidelamb import BadArgument, BadOption, Client, holding
+from sidelamb.api import Limits, ScheduledSet
+from sidelamb.holding import take
 from sidelamb.limits import Bucket, Concurrent, OverLimit, Window
 from sidelamb_handlers.poller.flight import new_lease_id
 from sidelamb_handlers.reaping import reaping
@@ -143,11 +145,11 @@ class TestConcurrent:
 
     def test_loses_the_slot_of_a_dead_invocation_at_its_deadline(self, client: Client, link: Link):
         limit, now = Concurrent(1), time.time()
-        take = limit._take(client.store.keys, "x", "dead", 0.05)
+        take = _taking(client, limit, "x", "dead", 0.05)
         assert link.run(take) == ""
-        assert link.run(limit._take(client.store.keys, "x", "next", 9)).startswith("1.0 over the limit x")
+        assert link.run(_taking(client, limit, "x", "next", 9)).startswith("1.0 over the limit x")
         time.sleep(max(0.0, now + 0.06 - time.time()))
-        assert link.run(limit._take(client.store.keys, "x", "next", 9)) == ""
+        assert link.run(_taking(client, limit, "x", "next", 9)) == ""
 
     def test_is_one_for_each_key(self, job: Any, client: Client, run: Any, db: redis.Redis):
         ran = []
@@ -164,7 +166,7 @@ class TestConcurrent:
     def test_asked_again_by_its_holder_does_not_count_twice(self, client: Client, link: Link):
         limit = Concurrent(1)
         for _ in range(2):
-            assert link.run(limit._take(client.store.keys, "x", "me", 9)) == ""
+            assert link.run(_taking(client, limit, "x", "me", 9)) == ""
 
 
 class TestWindow:
@@ -244,6 +246,72 @@ class TestOutsideOfJobs:
         with pytest.raises(BadOption, match="needs a name"), Concurrent(1).hold():
             pass
 
+    def test_a_plain_with_waits_and_gives_back(self, client: Client, db: redis.Redis, monkeypatch: Any):
+        monkeypatch.setattr(holding, "_default_client", lambda: client)
+        limit, seen = Concurrent(1, name="api"), []
+
+        def other() -> None:
+            with limit:
+                seen.append(len(slots(db, "api")))
+
+        with limit:
+            thread = threading.Thread(target=other)
+            thread.start()
+            time.sleep(0.06)
+            assert seen == []
+        thread.join()
+        assert seen == [1]
+        assert slots(db, "api") == set()
+
+    def test_a_with_within_the_same_with_is_another_place(self, client: Client, db: redis.Redis, monkeypatch: Any):
+        monkeypatch.setattr(holding, "_default_client", lambda: client)
+        limit = Concurrent(2, name="api")
+        with limit:
+            with limit:
+                assert len(slots(db, "api")) == 2
+            assert len(slots(db, "api")) == 1
+        assert slots(db, "api") == set()
+
+    async def test_the_same_for_async_code(self, client: Client, db: redis.Redis, monkeypatch: Any):
+        monkeypatch.setattr(holding, "_default_client", lambda: client)
+        limit, most = Concurrent(2, name="api"), []
+
+        async def work() -> None:
+            async with limit:
+                most.append(len(slots(db, "api")))
+                await asyncio.sleep(0.001)
+
+        await asyncio.gather(*(work() for _ in range(6)))
+        assert (len(most), max(most)) == (6, 2)
+        assert slots(db, "api") == set()
+        async with limit.ahold(), limit.ahold():
+            with pytest.raises(OverLimit):
+                async with limit.ahold(wait=0.01):
+                    pass
+        await client.aclose()
+
+    def test_a_job_that_lets_over_limit_out_is_put_off_uncounted(
+        self, job: Any, client: Client, run: Any, db: redis.Redis
+    ):
+        api = Concurrent(1, name="api")
+
+        @job
+        def work() -> None:
+            with api.hold(client=client):
+                raise AssertionError
+
+        work.using(client=client).enqueue()
+        with api.hold(client=client):
+            run()
+        (entry,) = ScheduledSet(client)
+        assert entry.retry_count is None
+        assert db.get("stat:processed") is None
+        assert 0.9 < entry.score - time.time() < 1.6
+
+    def test_one_that_is_one_for_each_key_must_be_told_which(self, client: Client):
+        with pytest.raises(BadOption, match=r"the limit 'api' is one for each key; say which: hold\(key=…\)"):
+            Concurrent(1, name="api", by=str).hold(client=client).__enter__()
+
 
 @pytest.mark.parametrize(
     ("make", "says"),
@@ -262,6 +330,166 @@ def test_what_cannot_be_is_refused(make: Any, says: str):
         make()
 
 
+class TestKeys:
+    @pytest.mark.parametrize(
+        "key", ["a/b", "a:b", "*", "{x}", "é", "x" * 300, "a\nb", "\ud800", "", 7, None, ["a", 1]]
+    )
+    def test_may_be_anything_and_are_told_apart(
+        self, job: Any, client: Client, run: Any, db: redis.Redis, key: object
+    ):
+        ran: list[object] = []
+
+        @job(limit=Concurrent(1, name="t", by=lambda _, key=key: key))
+        def work(n: int) -> None:
+            ran.append(n)
+
+        work.using(client=client).enqueue(1)
+        if key is not None:
+            with Concurrent(1, name="t").hold(key=key, client=client):
+                run()
+            assert ran == []
+            ScheduledSet(client).retry_all()
+        run()
+        assert ran == [1]
+        assert all(len(name) < 300 for name in db.keys("*"))
+
+    def test_of_two_names_never_meet(self):
+        one = Concurrent(1, name="a", by=lambda: "b:c").named({"args": []})
+        other = Concurrent(1, name="a:b", by=lambda: "c").named({"args": []})
+        assert one != other
+        with pytest.raises(BadOption, match="expected a text without '/'"):
+            Concurrent(1, name="a/b")
+
+
+class TestChanges:
+    def test_a_lowered_limit_lets_nobody_in_until_there_is_room(self, client: Client, link: Link):
+        for n in range(3):
+            assert link.run(_taking(client, Concurrent(3), "x", f"j{n}", 9)) == ""
+        assert link.run(_taking(client, Concurrent(1), "x", "j9", 9))
+        for n in range(3):
+            assert link.run(_taking(client, Concurrent(1), "x", "j9", 9))
+            link.run(take(client.store.keys, Concurrent(1).freeing("x", f"j{n}")))
+        assert link.run(_taking(client, Concurrent(1), "x", "j9", 9)) == ""
+
+    def test_a_lowered_window_waits_until_enough_have_left_it(self, client: Client, link: Link):
+        now = 1_795_405_727.5
+        for n in range(4):
+            assert link.run(_call(client, Window(4, per=10).taking("x", f"j{n}", now + n, now + 9))) == ""
+        answer = link.run(_call(client, Window(2, per=10).taking("x", "j9", now + 5, now + 9)))
+        assert answer == "7.000 over the limit x", "of 4 three must leave: the third at 2 + 10"
+        assert link.run(_call(client, Window(2, per=10).taking("x", "j9", now + 12, now + 9))) == ""
+
+    def test_a_window_s_edge_belongs_to_the_next_one(self, client: Client, link: Link):
+        now = 1_795_405_727.123456
+        assert link.run(_call(client, Window(1, per=10).taking("x", "j1", now, now + 9))) == ""
+        assert link.run(_call(client, Window(1, per=10).taking("x", "j2", now + 9.99995, now + 9)))
+        assert link.run(_call(client, Window(1, per=10).taking("x", "j2", now + 10, now + 9))) == ""
+
+    def test_a_bucket_is_never_more_than_full_after_a_quiet_time(self, client: Client, link: Link):
+        limit, now = Bucket(10, per=1, burst=3), 1_795_405_727.5
+        for later in (0, 1_000):
+            answers = [link.run(_call(client, limit.taking("x", "j", now + later, now))) for _ in range(4)]
+            assert [not answer for answer in answers] == [True, True, True, False]
+
+    def test_a_job_from_before_there_was_a_limit_is_under_it(
+        self, job: Any, client: Client, link: Link, run: Any, db: redis.Redis
+    ):
+        seen = []
+
+        @job(limit=Concurrent(1))
+        def work() -> None:
+            seen.append(slots(db, "work"))
+
+        client.push({"class": "work", "args": [], "jid": "old1"})
+        run()
+        assert seen == [{b"old1"}]
+        assert slots(db, "work") == set()
+
+
+class TestLookedAfter:
+    def test_limits_in_use_are_listed_with_what_is_taken(self, client: Client, link: Link):
+        limits, now = Limits(client), time.time()
+        assert list(limits) == []
+        link.run(_taking(client, Concurrent(5), "api/acme", "j1", 60))
+        link.run(_taking(client, Concurrent(5), "api/acme", "j2", 30))
+        link.run(_taking(client, Window(3, per=100), "send", "j1", 9))
+        for _ in range(3):
+            link.run(_taking(client, Bucket(1, per=50, burst=4), "ping", "j1", 9))
+        found = {limit.name: limit for limit in limits}
+        assert limits.size() == 3
+        assert [limit.name for limit in limits.page(0, 2)] == ["api/acme", "send"]
+        assert limits.page(1, 2) == [limit for limit in limits if limit.name == "ping"]
+        shown = {name: (x.kind, x.most, x.per, x.used, x.free) for name, x in found.items()}
+        assert shown == {
+            "api/acme": ("concurrent", 5, None, 2, 3),
+            "send": ("window", 3, 100.0, 1, 2),
+            "ping": ("bucket", 4, 50.0, 3, 1),
+        }
+        ends = {name: round(x.until.timestamp() - now) for name, x in found.items() if x.until}
+        assert ends == {"api/acme": 30, "send": 100, "ping": 50}
+
+    def test_one_that_the_code_declares_is_got(self, client: Client, link: Link):
+        limit = Concurrent(2, name="api", by=str)
+        assert Limits(client).get(limit, key="acme") is None
+        with limit.hold(key="acme", client=client):
+            state = Limits(client).get(limit, key="acme")
+            assert state is not None
+            assert (state.used, state.free) == (1, 1)
+        with pytest.raises(BadOption, match="one for each key"):
+            Limits(client).get(limit)
+
+    def test_holders_are_listed_and_a_leaked_one_is_given_back_by_hand(self, client: Client, link: Link):
+        for n in range(3):
+            link.run(_taking(client, Concurrent(3), "x", f"j{n}", 60 + n))
+        limits = Limits(client)
+        (state,) = limits
+        assert [holder.who for holder in limits.holders(state)] == ["j0", "j1", "j2"]
+        assert [holder.who for holder in limits.holders(state, 1, 2)] == ["j2"]
+        assert limits.release(state, limits.holders(state)[0])
+        assert not limits.release(state, "j0")
+        assert limits.release(state, "j1")
+        assert [holder.who for holder in limits.holders(state)] == ["j2"]
+
+    def test_who_passed_a_window_is_listed_and_can_be_taken_out_of_it(self, client: Client, link: Link):
+        link.run(_taking(client, Window(1, per=60), "x", "j1", 9))
+        limits = Limits(client)
+        (state,) = limits
+        (holder,) = limits.holders(state)
+        assert (holder.who, round(holder.until.timestamp() - time.time())) == ("j1", 60)  # type: ignore[union-attr]
+        assert limits.release(state, holder)
+        assert link.run(_taking(client, Window(1, per=60), "x", "j2", 9)) == ""
+
+    def test_a_limit_is_reset(self, client: Client, link: Link, db: redis.Redis):
+        for limit in (Concurrent(1), Window(1, per=60), Bucket(1, per=60)):
+            link.run(_taking(client, limit, "x", "j1", 60))
+        limits = Limits(client)
+        for state in list(limits):
+            if state.kind == "bucket":
+                with pytest.raises(BadArgument, match="knows nobody who has filled it; reset it"):
+                    limits.release(state, "j1")
+                assert limits.holders(state) == []
+            limits.reset(state)
+        assert not db.keys("*")
+
+    def test_what_nobody_uses_any_more_is_forgotten_by_who_uses_another(
+        self, client: Client, link: Link, db: redis.Redis
+    ):
+        for n in range(30):
+            link.run(_call(client, Window(1, per=1).taking(f"x/{n}", "j", 1_000.0 + n, 0.0)))
+        assert list(Limits(client)) == []
+        for n in range(3):
+            link.run(_taking(client, Window(1, per=60), f"y/{n}", "j", 9))
+        assert {limit.name for limit in Limits(client)} == {"y/0", "y/1", "y/2"}
+        assert db.zcard("sidelamb:limits") == db.hlen("sidelamb:limit-numbers") == 3
+
+    async def test_the_same_from_async_code(self, client: Client, link: Link):
+        link.run(_taking(client, Concurrent(2), "x", "j1", 60))
+        (state,) = [limit async for limit in Limits(client)]
+        assert await Limits(client).asize() == 1
+        assert await Limits(client).arelease(state, (await Limits(client).aholders(state))[0])
+        await client.aclose()
+
+
 def test_a_job_s_limit_must_be_one_and_cannot_be_set_for_a_call(job: Any):
     with pytest.raises(BadOption, match=r"limit is 5 \(int\); expected Concurrent"):
         job(lambda: None, limit=5, name="x")
@@ -273,7 +501,10 @@ def test_a_job_s_limit_must_be_one_and_cannot_be_set_for_a_call(job: Any):
         work.using(limit=Concurrent(2))
 
 
-def _call(client: Client, effect: Any) -> Any:
-    from sidelamb.limits import _effects
+def _taking(client: Client, limit: Any, name: str, who: str, at_most: float) -> Any:
+    now = time.time()
+    return take(client.store.keys, limit.taking(name, who, now, now + at_most))
 
-    return _effects(client.store.keys, effect)
+
+def _call(client: Client, effect: Any) -> Any:
+    return take(client.store.keys, effect)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sidelamb.api.calls import Calls, Shift
 from sidelamb.effects import Effect
-from sidelamb.limits import Bucket, Concurrent, Window
+from sidelamb.limits import LIMITS, NUMBERS, Bucket, Concurrent, Window
 from sidelamb.packing import Packed
 from sidelamb.results import progress
 from sidelamb.state import State, StateStore
@@ -38,6 +38,7 @@ HOLD = Concurrent(2).taking("x", "j1", NOW, NOW + 60)
 PASS = Window(2, per=60).taking("x", "j1", NOW, NOW + 60)
 FILL = Bucket(2).taking("x", "j1", NOW, NOW + 60)
 LEAVE = Effect("leave", ("sidelamb:in-flight:default",), ("c:1",))
+RESET = Effect("reset", ("sidelamb:limit:bucket:y", LIMITS, NUMBERS), ("bucket:y",))
 NOTE = Effect("note", ("sidelamb:status:j",), ("error:1", "[]"))
 
 
@@ -263,6 +264,6 @@ CASES: dict[str, Callable[[Link], Call[Any]]] = {
     "signal": _after(lambda link: link.command("SADD", "processes", "me"), API.signal("me", "TSTP")),
     "state": lambda _: STATES.read("j1"),
     "walk": _after(lambda link: _sets(link, "retry"), API.walk(b"retry", NOW - 1, b"", 10)),
-    "take": lambda _: Call("take", [b"sidelamb:limit:concurrent:x"], [1, "hold", 1, 1, 6, *HOLD.args], str),
+    "take": lambda _: API.take([HOLD, PASS, FILL, RESET]),
     "unqueue": _after(_lone_queue, API.unqueue(b"queue:a", job(1), [UNLOCK])),
 }

@@ -15,6 +15,7 @@ from __future__ import annotations
 from sidelamb.api.audit import Audit, Finding
 from sidelamb.api.entries import Bulk, DeadSet, Entry, Found, Place, RetrySet, ScheduledSet, Swept
 from sidelamb.api.leases import LeaseRecord, Leases
+from sidelamb.api.limits import Holder, Limits, LimitState
 from sidelamb.api.locks import Lock, Locks
 from sidelamb.api.processes import Process, Processes, Running, Work
 from sidelamb.api.queue import Queue
@@ -29,9 +30,12 @@ __all__ = [
     "Entry",
     "Finding",
     "Found",
+    "Holder",
     "JobRecord",
     "LeaseRecord",
     "Leases",
+    "LimitState",
+    "Limits",
     "Lock",
     "Locks",
     "Place",
