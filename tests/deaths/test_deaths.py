@@ -20,7 +20,10 @@ import redis
 
 from sidelamb import Client
 from sidelamb.api import Audit
+from sidelamb.effects import beginnings
 from sidelamb.link import Link
+from sidelamb.packing import Packed
+from sidelamb.payload import encode
 from sidelamb.store import Store
 from sidelamb_local.redis_server import RedisServer
 from tests.handlers.kit import payload, push, reserve
@@ -176,6 +179,20 @@ def a_set(name: str):
     return prepare
 
 
+def unique(db: redis.Redis, link: Link) -> None:
+    """Each with its lock, as it is stored with it."""
+    more = {"queue": "default", "retry": True, "created_at": time.time(), "unique_for": 60}
+    for n in range(2):
+        job = {"class": "act", "args": [f"u{n}", "ok"], "jid": f"u{n}", "lock": f"act:{n}", **more}
+        at = Packed(f"u{n}", "act", "default", None, encode(job), beginnings(job, time.time(), None))
+        link.run(Store().admit([at]))
+
+
+def unique_lease(db: redis.Redis, link: Link) -> None:
+    unique(db, link)
+    reserve(link, "c:1")
+
+
 def damage(db: redis.Redis, link: Link) -> None:
     leased(db, link, "c:1", "ok", "ok", claim=True)
     leased(db, link, "c:2", "ok")
@@ -201,6 +218,9 @@ PREPARED = {
     "work well": all_well,
     "keep time": all_due,
     "poll": a_queue,
+    "poll with a cap": a_queue,
+    "clear what is unique": unique,
+    "run what is unique": unique_lease,
     "retry all": a_set("retry"),
     "kill all": a_set("retry"),
     "revive the dead": a_set("dead"),
@@ -212,9 +232,15 @@ PREPARED = {
     "clear": a_queue,
     "mend": damage,
 }
-FINISHES = {"work": {"ok", "discard"}, "work well": {"ok"}, "poll": {"ok"}}
+FINISHES = {
+    "work": {"ok", "discard"},
+    "work well": {"ok"},
+    "poll": {"ok"},
+    "poll with a cap": {"ok"},
+    "run what is unique": {"ok"},
+}
 """What a job must have done to be nowhere any more."""
-DELETES = {"delete from a queue", "clear", "delete all", "go through and delete"}
+DELETES = {"delete from a queue", "clear", "clear what is unique", "delete all", "go through and delete"}
 
 
 @pytest.mark.parametrize("operation", PREPARED)
@@ -269,4 +295,10 @@ def misplaced(world: World, operation: str, there: dict[str, list[str]]) -> list
         gone_well = operation in DELETES or noted.get(jid, set()) & FINISHES.get(operation, set())
         if not now and not gone_well:
             found.append(f"job {jid} is lost; it was in {there[jid]}")
+    with redis.Redis.from_url(world.url) as db:
+        holders = {db.get(key).decode() for key in db.keys("sidelamb:lock:*")}
+        if holders - places.keys():
+            found.append(f"the locks of {holders - places.keys()} are left without their jobs")
+        if len(holders) != db.zcard("sidelamb:locks"):
+            found.append("not every lock is listed")
     return found
