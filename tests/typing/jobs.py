@@ -23,6 +23,8 @@ from sidelamb import (
     job,
     on_death,
 )
+from sidelamb.api import Holder, Limits, LimitState, Lock, Locks
+from sidelamb.limits import Concurrent, OverLimit
 from sidelamb.notify import on_old_queue, sns, webhook
 from sidelamb.outbox import Relay
 from sidelamb.testing import Drained, Recorded, drain, fake
@@ -330,3 +332,36 @@ def in_tests() -> None:
     assert_type(jobs.assert_enqueued(pay, 1, queue="default"), Recorded)
     assert_type(drain(until=60.0), Drained)
     assert_type(drain().failed, int)
+
+
+api = Concurrent(5, name="api", by=str)
+
+
+@job(unique_for=60, limit=api)
+def guarded(tenant: str) -> None:
+    with api.hold(key=tenant, wait=1):
+        pass
+    try:
+        with api:
+            pass
+    except OverLimit as over:
+        assert_type(over.in_s, float)
+
+
+async def of_guards() -> None:
+    async with api, api.ahold(key="acme"):
+        pass
+    locks, limits = Locks(), Limits()
+    for lock in locks:
+        assert_type(lock, Lock)
+        assert_type(locks.release(lock), bool)
+    assert_type(locks.of(guarded, "acme"), Lock | None)
+    assert_type(await locks.afind("jid"), Lock | None)
+    assert_type(locks.release_lost(), list[Lock])
+    locks.release(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    async for limit in limits:
+        assert_type(limit, LimitState)
+        assert_type(limits.holders(limit), list[Holder])
+        assert_type(limit.free, int)
+    assert_type(limits.get(api, key="acme"), LimitState | None)
+    limits.release("api", "jid")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -146,11 +146,11 @@ class Locks(View):
         proven, nor of a job id that JSON might write in several ways. At most 1,000 locks a call, drawn at random.
         """
         locks, queues, leases = yield self._calls.read(
-            (self._keys.locks, "ZRANDMEMBER", SWEEP_MOST),
+            (self._keys.locks, "ZRANDMEMBER", SWEEP_MOST, "WITHSCORES"),
             (self._keys.queues, "SMEMBERS"),
             (self._keys.leases, "ZRANGE", 0, LEASES_MOST),
         )
-        held = yield from self._held([part for name in locks for part in (name, b"inf")])
+        held = yield from self._held(locks)
         plain = [lock for lock in held if lock.jid.isascii() and lock.jid.isalnum()]
         if not plain or len(leases) > LEASES_MOST or not _are_texts(*queues, *leases):
             return []
