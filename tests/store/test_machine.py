@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -29,15 +29,18 @@ from hypothesis.stateful import (
 
 from sidelamb import scripts
 from sidelamb.api.calls import Calls, Shift
+from sidelamb.effects import Effect
 from sidelamb.errors import RedisError
 from sidelamb.link import Link
-from sidelamb.store import Held, Store, keep, to_dead, to_retry, to_schedule
+from sidelamb.store import Held, Move, Store, keep, to_dead, to_retry, to_schedule
 from sidelamb_local.redis_server import RedisServer
 
 STORE = Store()
 API = Calls(STORE.keys)
 CAP = 4
 QUEUES = ("a", "b")
+CAPPED = "b"
+"""The one with a cap, another one at each reserve."""
 START_S, LIFE_S = 30.0, 60.0
 
 
@@ -107,14 +110,29 @@ class Machine(RuleBasedStateMachine):
 
     # --- poller ------------------------------------------------------------------------------------------
 
-    @rule(target=leases, slots=st.integers(1, 3), most=st.integers(1, 5), lost=st.booleans())
-    def reserve(self, slots: int, most: int, lost: bool) -> Any:
+    @rule(
+        target=leases,
+        slots=st.integers(1, 3),
+        most=st.integers(1, 5),
+        cap=st.sampled_from([1, 2, 4, 9]),
+        lost=st.booleans(),
+    )
+    def reserve(self, slots: int, most: int, cap: int, lost: bool) -> Any:
         ids = [f"c:{next(self.number)}" for _ in range(slots)]
         paused = {q.decode() for q in self.db.smembers("paused")}
         expires = self.now + START_S
         call = STORE.reserve(
-            ids, QUEUES, capsule="c", poller="p", expires=expires, cap=CAP, most_jobs=most, most_bytes=10_000
+            ids,
+            QUEUES,
+            capsule="c",
+            poller="p",
+            expires=expires,
+            cap=CAP,
+            most_jobs=most,
+            most_bytes=10_000,
+            caps={CAPPED: cap},
         )
+        before = self.in_flight()
         made = []
         for held in self.run(call, lost).leases:
             assert len(held.jobs) <= most
@@ -129,6 +147,7 @@ class Machine(RuleBasedStateMachine):
             self.held[held.lease] = lease
             made.append(lease)
         assert len(self.held) <= max(CAP, len(self.held) - len(made)), "never more leases than the cap"
+        assert self.in_flight() <= max(cap, before), "never more of a queue in flight than its cap"
         return multiple(*made)
 
     @rule(lease=leases, lost=st.booleans())
@@ -156,7 +175,9 @@ class Machine(RuleBasedStateMachine):
         ids = (f"c:{next(self.number)}", f"c:{next(self.number)}")
         held = Held(lease.id, dict(lease.jobs), "c", "p", lease.claim)
         expires = self.now + START_S
-        call = STORE.narrow(held, ids, first=first, request_id=held.token, poller="p", expires=expires)
+        call = STORE.narrow(
+            held, ids, first=first, request_id=held.token, poller="p", expires=expires, capped=[CAPPED]
+        )
         halves = self.run(call, lost)
         if lease.id not in self.held:
             assert halves == [], "a lease that is gone has no halves"
@@ -212,7 +233,12 @@ class Machine(RuleBasedStateMachine):
                         "alone": lambda n, c: keep(n, alone=True),
                     }[outcome](name, changed)
                 )
-        call = STORE.settle("" or lease.id, "c", now=self.now, done=done, moves=moves, request_id=token)
+        capped = [name for name in to if STORE.keys.source(name).endswith(b":" + CAPPED.encode())]
+        leave = Effect("leave", (f"sidelamb:in-flight:{CAPPED}",), (lease.id,))
+        moves = [replace(move, effects=[leave]) if move.field in capped else move for move in moves]
+        moves += [Move(name, "x", count="p", effects=[leave]) for name in done if name in capped]
+        done = [name for name in done if name not in capped]
+        call = STORE.settle(lease.id, "c", now=self.now, done=done, moves=moves, request_id=token)
         moved, _ = self.run(call, lost)
         if stranger or lease.id not in self.held:
             assert moved in {-1, 0}, "only the claiming request settles, and what is gone stays gone"
@@ -370,6 +396,19 @@ class Machine(RuleBasedStateMachine):
         assert all(math.isclose(scores[n], lease.expires) for n, lease in self.held.items())
 
     @invariant()
+    def what_is_in_flight_is_counted_to_the_job(self) -> None:
+        if not hasattr(self, "db"):
+            return
+        counted = self.db.hgetall(f"sidelamb:in-flight:{CAPPED}")
+        live = {name: n for name, n in counted.items() if name.decode() in self.held}
+        assert sum(map(int, live.values())) == self.in_flight()
+
+    def in_flight(self) -> int:
+        """How many jobs of the queue with a cap are in leases."""
+        names = [name for lease in self.held.values() for name in lease.jobs]
+        return sum(STORE.keys.source(name).endswith(b":" + CAPPED.encode()) for name in names)
+
+    @invariant()
     def attempts_are_counted_once(self) -> None:
         if not hasattr(self, "db"):
             return
@@ -413,6 +452,7 @@ MUTANTS = {
     "settle without check": ("settle", "if ARGV[2] ~= '' and claim and", "if false and"),
     "reap early": ("reap", "tonumber(score) > tonumber(ARGV[2])", "false"),
     "release twice": ("release", "if redis.call('HEXISTS', key, 'open') == 1 then", "if true then"),
+    "no cap": ("reserve", "math.max(0, tonumber(ARGV[i + 1]) - n)", "tonumber(ARGV[i + 1])"),
     "no claim": ("claim", "if claim then return", "if false then return"),
     "promote without check": ("promote", "if scores[j] and", "if"),
 }
