@@ -28,6 +28,7 @@ from sidelamb import holding
 from sidelamb.effects import Effect
 from sidelamb.errors import BadOption
 from sidelamb.holding import OverLimit
+from sidelamb.told import told_by
 from sidelamb.wording import shown
 
 if TYPE_CHECKING:
@@ -75,7 +76,9 @@ class Limit(ABC):
     def named(self, payload: Mapping[str, Any]) -> str:
         """Return the name that a call's limit has."""
         name = self.name or str(payload["class"])
-        return name if self.by is None else _joined(name, self.by(*payload["args"], **payload.get("kwargs", {})))
+        if self.by is None:
+            return name
+        return _joined(name, told_by(self.by, payload, f"by of the limit of {payload['class']}"))
 
     def named_for(self, key: object = None) -> str:
         """Return the name for what `by` would return.

@@ -22,6 +22,7 @@ from sidelamb.errors import BadOption
 from sidelamb.handle import bare
 from sidelamb.lenient import number
 from sidelamb.payload import encode
+from sidelamb.told import told_by
 from sidelamb.wording import shown
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ __all__ = ["LOCKS", "beginning", "ending", "lock_key", "marker", "starting", "un
 LOCKS = "sidelamb:locks"
 """All locks, scored with the epoch second at which each ends by itself."""
 
+MOST_S = 1e9
+"""No lock lasts longer, whatever a payload says."""
+
 _ENDS = {Event.SUCCEEDED, Event.DIED, Event.DISCARDED, Event.DELETED}
 
 
@@ -44,7 +48,7 @@ def marker(options: JobOptions) -> Callable[[dict[str, Any], float | None], None
 
     def mark(payload: dict[str, Any], _: float | None) -> None:
         name, args, kwargs = payload["class"], payload["args"], payload.get("kwargs", {})
-        own = by(*args, **kwargs) if by is not None else [args, kwargs]
+        own = [args, kwargs] if by is None else told_by(by, payload, f"unique_by of {name}")
         try:
             identity = encode([name, payload["queue"], bare(own)])
         except TypeError:
@@ -93,7 +97,7 @@ def ending(ended: Ended) -> Iterator[Effect]:
 
 
 def _locking(verb: str, payload: Mapping[str, Any], now: float, at: float) -> Iterator[Effect]:
-    lasts_s = max(0.001, max(0.0, at - now) + (number(payload.get("unique_for")) or 0.0))
+    lasts_s = max(0.001, max(0.0, at - now) + min(MOST_S, number(payload.get("unique_for")) or 0.0))
     for lock in _locks(payload):
         args = (str(payload.get("jid")), int(lasts_s * 1000), lock, now + lasts_s, now)
         yield Effect(verb, (lock_key(lock), LOCKS), args)

@@ -354,8 +354,9 @@ class TestKeys:
         assert all(len(name) < 300 for name in db.keys("*"))
 
     def test_of_two_names_never_meet(self):
-        one = Concurrent(1, name="a", by=lambda: "b:c").named({"args": []})
-        other = Concurrent(1, name="a:b", by=lambda: "c").named({"args": []})
+        call = {"class": "work", "args": []}
+        one = Concurrent(1, name="a", by=lambda: "b:c").named(call)
+        other = Concurrent(1, name="a:b", by=lambda: "c").named(call)
         assert one != other
         with pytest.raises(BadOption, match="expected a text without '/'"):
             Concurrent(1, name="a/b")

@@ -10,6 +10,7 @@ import pytest
 
 from sidelamb import BadArgument, BadOption, Client, Discard, Kill, Retry, Snooze, configure, settings
 from sidelamb.api import DeadSet, Locks, Queue, RetrySet, ScheduledSet
+from sidelamb.limits import Concurrent
 from sidelamb.payload import decode
 from sidelamb_handlers.failure import KILLS_MOST
 from sidelamb_handlers.poller.flight import new_lease_id
@@ -223,6 +224,58 @@ def test_arguments_that_json_cannot_carry_are_told_as_for_any_job(job, client, d
     with pytest.raises(BadArgument):
         declared(job, client).enqueue(object())
     assert not db.keys("*")
+
+
+def test_a_function_that_fails_on_the_arguments_is_named(job, client, db):
+    with pytest.raises(BadOption, match=r"unique_by of work has failed: TypeError: .*takes 0 positional"):
+        declared(job, client, unique_by=lambda: 1).enqueue(5)
+    with pytest.raises(BadOption, match="by of the limit of work has failed: ZeroDivisionError"):
+        declared(job, client, limit=Concurrent(1, by=lambda n: 1 / n)).enqueue(0)
+    assert not db.keys("*")
+
+
+def test_a_job_that_has_expired_before_it_ran_gives_it_back(job, client, run, db):
+    work = declared(job, client, expires_in=0.01)
+    work.enqueue()
+    time.sleep(0.02)
+    run()
+    assert locks(db) == []
+
+
+def test_a_job_that_a_worker_has_keeps_its_equals_out(job, client, link, make_worker, db):
+    seen = []
+
+    @job(unique_for=60)
+    def work() -> None:
+        seen.append(held.enqueue())
+
+    held = work.using(client=client)
+    jid = held.enqueue()
+    (lease,) = reserve(link, new_lease_id("c"))
+    assert held.enqueue() == jid
+    make_worker().handle(event_for(lease), Context())
+    assert seen == [jid]
+    assert held.enqueue() != jid
+
+
+def test_a_limit_that_puts_it_off_leaves_a_lock_until_start_where_it_is(job, client, run, db):
+    api = Concurrent(1, name="api")
+    work = declared(job, client, unique_until="start", limit=api)
+    jid = work.enqueue()
+    with api.hold(client=client):
+        run()
+    assert work.enqueue() == jid
+
+
+@pytest.mark.parametrize("strange", [{"unique_for": 1e300}, {"unique_for": "x"}, {"unique_for": -5}, {"lock": 7}])
+def test_payloads_of_other_clients_with_strange_locks_are_stored_and_run(job, client, run, db, strange):
+    @job
+    def work() -> None: ...
+
+    client.push({"class": "work", "args": [], "jid": "a1", "lock": "work:1", "unique_for": 60, **strange})
+    run()
+    assert db.llen("queue:default") == 0
+    assert not db.keys("sidelamb:lock:*")
 
 
 class TestEncrypted:
