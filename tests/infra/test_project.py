@@ -190,7 +190,14 @@ def test_a_wrong_setting_is_the_pollers_own_error(app):
         read(app)
 
 
-@pytest.mark.parametrize("queues", ["queues = { high = 5, low = 1 }", 'queues = ["a", "b"]\ndetached = true'])
+@pytest.mark.parametrize(
+    "queues",
+    [
+        "queues = { high = 5, low = 1 }",
+        'queues = ["a", "b"]\ndetached = true',
+        'queues = ["a"]\n[queues.a]\ncap = 3',
+    ],
+)
 def test_settings_written_for_the_poller_are_read_by_it_as_they_were(app, queues):
     (app / "sidelamb.toml").write_text(
         f'namespace = "é{{x}}"\n[capsules."a.b"]\nfunction = "app-worker"\n{queues}\n'
