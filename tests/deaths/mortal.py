@@ -163,11 +163,11 @@ class Poisoned:
         pass
 
 
-def poll(**capsule: Any) -> None:
+def poll() -> None:
     """A poller takes what waits, until nothing does, and stops in good order."""
     from sidelamb_handlers.poller.poller import Poller
 
-    config = Config(URL, (CapsuleConfig("c", "worker", in_flight=2, timeout=5.0, **capsule),), stop_timeout=5.0)
+    config = Config(URL, (CapsuleConfig("c", "worker", in_flight=2, timeout=5.0),), stop_timeout=5.0)
 
     async def serve() -> None:
         poller = Poller(config, Poisoned())
@@ -191,9 +191,7 @@ OPERATIONS = {
     "work well": work,
     "keep time": keep_time,
     "poll": poll,
-    "poll with a cap": lambda: poll(caps={"default": 3}),
     "clear what is unique": lambda: Queue("default").clear(),
-    "run what is unique": work,
     "retry all": lambda: RetrySet().retry_all(),
     "kill all": lambda: RetrySet().kill_all(),
     "revive the dead": lambda: DeadSet().retry_all(),

@@ -188,11 +188,6 @@ def unique(db: redis.Redis, link: Link) -> None:
         link.run(Store().admit([at]))
 
 
-def unique_lease(db: redis.Redis, link: Link) -> None:
-    unique(db, link)
-    reserve(link, "c:1")
-
-
 def damage(db: redis.Redis, link: Link) -> None:
     leased(db, link, "c:1", "ok", "ok", claim=True)
     leased(db, link, "c:2", "ok")
@@ -218,9 +213,7 @@ PREPARED = {
     "work well": all_well,
     "keep time": all_due,
     "poll": a_queue,
-    "poll with a cap": a_queue,
     "clear what is unique": unique,
-    "run what is unique": unique_lease,
     "retry all": a_set("retry"),
     "kill all": a_set("retry"),
     "revive the dead": a_set("dead"),
@@ -232,13 +225,7 @@ PREPARED = {
     "clear": a_queue,
     "mend": damage,
 }
-FINISHES = {
-    "work": {"ok", "discard"},
-    "work well": {"ok"},
-    "poll": {"ok"},
-    "poll with a cap": {"ok"},
-    "run what is unique": {"ok"},
-}
+FINISHES = {"work": {"ok", "discard"}, "work well": {"ok"}, "poll": {"ok"}}
 """What a job must have done to be nowhere any more."""
 DELETES = {"delete from a queue", "clear", "clear what is unique", "delete all", "go through and delete"}
 

@@ -452,7 +452,6 @@ MUTANTS = {
     "settle without check": ("settle", "if ARGV[2] ~= '' and claim and", "if false and"),
     "reap early": ("reap", "tonumber(score) > tonumber(ARGV[2])", "false"),
     "release twice": ("release", "if redis.call('HEXISTS', key, 'open') == 1 then", "if true then"),
-    "no cap": ("reserve", "math.max(0, tonumber(ARGV[i + 1]) - n)", "tonumber(ARGV[i + 1])"),
     "no claim": ("claim", "if claim then return", "if false then return"),
     "promote without check": ("promote", "if scores[j] and", "if"),
 }
