@@ -43,7 +43,8 @@ __all__ = ["CapsuleConfig", "Config", "load_config"]
 
 FILE = "sidelamb.toml"
 
-MOST_CAP = 100_000
+MOST_CAP = 1_000
+"""Jobs in flight of a queue with a cap; what has no need of one is bounded by `in_flight`."""
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]+\Z")
 _FUNCTION = re.compile(r"[A-Za-z0-9_:$-]+\Z")

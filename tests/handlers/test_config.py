@@ -341,11 +341,11 @@ class TestCaps:
             ),
             ("", "mail=1", "served are critical, default, low"),
             ("[queues.low]\ncaps = 1", "", "queue 'low': unknown setting 'caps'; did you mean 'cap'?"),
-            ("[queues.low]\ncap = 0", "", "queue 'low': cap must be a number from 1 to 100000, not 0"),
+            ("[queues.low]\ncap = 0", "", "queue 'low': cap must be a number from 1 to 1000, not 0"),
             ("[queues.low]\ncap = 1.5", "", "queue 'low': cap must be a whole number, not 1.5"),
             ("[queues]\nlow = 1", "", "[queues] must be tables, like [queues.mail] with cap = 1"),
-            ("", "low", "SIDELAMB_CAPS: cap of 'low' must be a number from 1 to 100000, not ''"),
-            ("", "low=x", "SIDELAMB_CAPS: cap of 'low' must be a number from 1 to 100000, not 'x'"),
+            ("", "low", "SIDELAMB_CAPS: cap of 'low' must be a number from 1 to 1000, not ''"),
+            ("", "low=x", "SIDELAMB_CAPS: cap of 'low' must be a number from 1 to 1000, not 'x'"),
         ],
     )
     def test_that_cannot_be_are_told_in_a_line(self, text: str, caps: str, says: str):

@@ -145,6 +145,7 @@ class Locks(View):
         of them. A dead job holds no lock. Where that look would be long (5,000 jobs, 4 MB, 500 leases) nothing is
         proven, nor of a job id that JSON might write in several ways. At most 1,000 locks a call, drawn at random.
         """
+        yield from self._forget_ended()
         locks, queues, leases = yield self._calls.read(
             (self._keys.locks, "ZRANDMEMBER", SWEEP_MOST, "WITHSCORES"),
             (self._keys.queues, "SMEMBERS"),
@@ -170,6 +171,13 @@ class Locks(View):
         if gone:
             yield self._calls.take([unlock(lock.key, lock.jid) for lock in gone])
         return gone
+
+    def _forget_ended(self) -> Steps[None]:
+        """Take names of locks that have ended by themselves off the list, about as many as one sweep looks at."""
+        now = self._now()
+        among = ("-inf", now, "BYSCORE", "LIMIT", SWEEP_MOST, 1, "WITHSCORES")
+        (behind,) = yield self._calls.read((self._keys.locks, "ZRANGE", *among))
+        yield ("ZREMRANGEBYSCORE", self._keys.locks, "-inf", behind[1] if behind else repr(now))
 
     size, asize = blocking(_size), awaiting(_size)
     page, apage = blocking(_page), awaiting(_page)

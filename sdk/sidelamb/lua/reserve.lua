@@ -61,29 +61,32 @@ for q = 1, Q do
   waiting = waiting + length[q]
   waiting_alone = waiting_alone + suspects[q]
 end
-local flying, caps = {}, {} -- by queue: the key of what is in flight, and how many more may be
+-- what queues with a cap have in flight, and how much more they may have
+local flying = {}
 for i = first_id + S + 1, #ARGV, 2 do
   local q, key = tonumber(ARGV[i]), KEYS[first_lease + S + (i - first_id - S + 1) / 2]
-  local ids, counts, n = {}, {}, 0
-  local all = redis.call('HGETALL', key)
-  for j = 1, #all, 2 do
-    ids[#ids + 1] = all[j]
-    counts[#ids] = tonumber(all[j + 1]) or 0
-  end
-  local gone = {}
-  for j = 1, #ids, CHUNK do
-    local live = redis.call('ZMSCORE', KEYS[1], unpack(ids, j, math.min(j + CHUNK - 1, #ids)))
-    for k = 0, math.min(CHUNK, #ids - j + 1) - 1 do
-      if live[k + 1] then n = n + counts[j + k] else gone[#gone + 1] = ids[j + k] end
+  if length[q] + suspects[q] > 0 then
+    local ids, counts, gone, n, all = {}, {}, {}, 0, redis.call('HGETALL', key)
+    for j = 1, #all, 2 do
+      ids[#ids + 1] = all[j]
+      counts[#ids] = tonumber(all[j + 1]) or 0
     end
-  end
-  flying[q], caps[q] = { key = key, gone = gone }, math.max(0, tonumber(ARGV[i + 1]) - n)
-  if length[q] + suspects[q] > caps[q] then
-    held_back[#held_back + 1] = ARGV[first_name + q]
-    waiting, waiting_alone = waiting - length[q], waiting_alone - suspects[q]
-    suspects[q] = math.min(suspects[q], caps[q])
-    length[q] = math.min(length[q], caps[q] - suspects[q])
-    waiting, waiting_alone = waiting + length[q], waiting_alone + suspects[q]
+    for j = 1, #ids, CHUNK do
+      local last = math.min(j + CHUNK - 1, #ids)
+      local live = redis.call('ZMSCORE', KEYS[1], unpack(ids, j, last))
+      for k = j, last do
+        if live[k - j + 1] then n = n + counts[k] else gone[#gone + 1] = ids[k] end
+      end
+    end
+    flying[q] = { key = key, gone = gone }
+    local room = math.max(0, tonumber(ARGV[i + 1]) - n)
+    if length[q] + suspects[q] > room then
+      held_back[#held_back + 1] = ARGV[first_name + q]
+      waiting, waiting_alone = waiting - length[q], waiting_alone - suspects[q]
+      suspects[q] = math.min(suspects[q], room)
+      length[q] = math.min(length[q], room - suspects[q])
+      waiting, waiting_alone = waiting + length[q], waiting_alone + suspects[q]
+    end
   end
 end
 local slots = math.min(S, cap - in_use)
