@@ -122,7 +122,8 @@ class Job(Callbacks, Enqueues[P, R_co], Generic[P, R_co]):
             return base
         changed = self.options.for_call(self.name, options)
         head = wire_head(changed, timeout_s=changed.timeout_s if "timeout" in options else None)
-        return Template(self.name, head, base.shape, expires_in_s=changed.expires_in_s, marks=marks_of(changed))
+        marks = marks_of(changed, base.shape.names if base.shape else ())
+        return Template(self.name, head, base.shape, expires_in_s=changed.expires_in_s, marks=marks)
 
     @property
     def template(self) -> Template:
@@ -139,7 +140,7 @@ class Job(Callbacks, Enqueues[P, R_co], Generic[P, R_co]):
                 )
             shape = Shape(self.name, self._binding.target())
             expires_in_s = self.options.expires_in_s
-            marks = marks_of(self.options)
+            marks = marks_of(self.options, shape.names)
             self._made = Template(
                 self.name, wire_head(self.options), shape, expires_in_s=expires_in_s, marks=marks
             )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sidelamb.calls import Setter
 from sidelamb.delay import job_of
 from sidelamb.names import job_name
-from sidelamb.options import JobOptions, wire_head
+from sidelamb.options import JobOptions, marks_of, wire_head
 from sidelamb.registry import registry
 from sidelamb.template import Template
 
@@ -34,4 +34,5 @@ def setter(job: str | Job[..., Any], options: dict[str, Any], way: Takes | None)
     name = job_name(job, "enqueue")
     chosen = JobOptions().for_call(name, options)
     head = wire_head(chosen, timeout_s=chosen.timeout_s)
-    return Setter(Template(name, head, expires_in_s=chosen.expires_in_s), way)
+    marks = marks_of(chosen)
+    return Setter(Template(name, head, expires_in_s=chosen.expires_in_s, marks=marks), way)

@@ -192,13 +192,18 @@ _SECONDS = {
 """Options that may be timedeltas, and the fields that hold their seconds."""
 
 
-def marks_of(options: JobOptions) -> list[Mark]:
-    """Return what puts the features' fields into a payload that is complete otherwise."""
+def marks_of(options: JobOptions, names: Sequence[str] = ()) -> list[Mark]:
+    """Return what puts the features' fields into a payload that is complete otherwise.
+
+    Args:
+        options: the job's.
+        names: of its function's arguments that may stand by position.
+    """
     marks: list[Mark] = []
     if options.unique_for_s is not None:
         from sidelamb.unique import marker  # noqa: PLC0415 - only who uses it pays for it
 
-        marks.append(marker(options))
+        marks.append(marker(options, names))
     if options.limit is not None:
         from sidelamb.limits import marker as limit_marker  # noqa: PLC0415 - the same
 

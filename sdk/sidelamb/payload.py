@@ -21,7 +21,17 @@ from sidelamb.errors import Malformed
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["DEFAULT_QUEUE", "decode", "edit", "encode", "is_tidy", "queue_of", "stamp_enqueued", "tidy"]
+__all__ = [
+    "DEFAULT_QUEUE",
+    "canonical",
+    "decode",
+    "edit",
+    "encode",
+    "is_tidy",
+    "queue_of",
+    "stamp_enqueued",
+    "tidy",
+]
 
 DEFAULT_QUEUE = "default"
 """Where a payload without a usable `queue` goes."""
@@ -46,6 +56,11 @@ def encode(value: Any) -> bytes:
     # A copy: what orjson returns is a large buffer made small, and a thousand of them, kept, have the system's
     # allocator give memory back and take it again for each, which costs ten times as much as the encoding.
     return b"%b" % orjson.dumps(value, option=_PLAIN_ONLY)
+
+
+def canonical(value: Any) -> bytes:
+    """Return `value` as JSON in which dicts that are equal are the same bytes; raises as `encode`."""
+    return orjson.dumps(value, option=_PLAIN_ONLY | orjson.OPT_SORT_KEYS)
 
 
 def decode(raw: bytes) -> dict[str, Any]:

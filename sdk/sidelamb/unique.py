@@ -21,12 +21,12 @@ from sidelamb.effects import Effect, Event
 from sidelamb.errors import BadOption
 from sidelamb.handle import bare
 from sidelamb.lenient import number
-from sidelamb.payload import encode
+from sidelamb.payload import canonical
 from sidelamb.told import told_by
 from sidelamb.wording import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sidelamb.effects import Ended
     from sidelamb.options import JobOptions
@@ -42,15 +42,20 @@ MOST_S = 1e9
 _ENDS = {Event.SUCCEEDED, Event.DIED, Event.DISCARDED, Event.DELETED}
 
 
-def marker(options: JobOptions) -> Callable[[dict[str, Any], float | None], None]:
-    """Return what puts a lock into the payloads of a job with these options."""
+def marker(options: JobOptions, names: Sequence[str]) -> Callable[[dict[str, Any], float | None], None]:
+    """Return what puts a lock into the payloads of a job with these options.
+
+    Args:
+        options: the job's.
+        names: of its function's arguments that may stand by position: `f(1)` and `f(a=1)` are the same call.
+    """
     by, until, digests = options.unique_by, options.unique_until, _sealed if options.encrypt else _plain
 
     def mark(payload: dict[str, Any], _: float | None) -> None:
         name, args, kwargs = payload["class"], payload["args"], payload.get("kwargs", {})
-        own = [args, kwargs] if by is None else told_by(by, payload, f"unique_by of {name}")
+        own = _call(args, kwargs, names) if by is None else told_by(by, payload, f"unique_by of {name}")
         try:
-            identity = encode([name, payload["queue"], bare(own)])
+            identity = canonical([name, payload["queue"], bare(own)])
         except TypeError:
             if by is None:
                 return  # the arguments are no plain JSON, which is told better further on
@@ -111,6 +116,14 @@ def _unlocking(payload: Mapping[str, Any]) -> Iterator[Effect]:
 def _locks(payload: Mapping[str, Any]) -> list[str]:
     also = payload.get("lock_also")
     return [str(lock) for lock in (payload["lock"], *(also if isinstance(also, list) else ()))]
+
+
+def _call(args: list[Any], kwargs: Mapping[str, Any], names: Sequence[str]) -> Any:
+    """Return the arguments of a call, by name where they have one that is not taken."""
+    by_name = dict(zip(names, args, strict=False))
+    if len(args) > len(names) or not by_name.keys().isdisjoint(kwargs):
+        return [args, kwargs]
+    return {**by_name, **kwargs}
 
 
 def _plain(identity: bytes, _: str) -> list[str]:

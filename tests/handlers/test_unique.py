@@ -226,6 +226,38 @@ def test_arguments_that_json_cannot_carry_are_told_as_for_any_job(job, client, d
     assert not db.keys("*")
 
 
+def test_a_call_is_the_same_however_its_arguments_are_passed(job, client, db):
+    @job(unique_for=60)
+    def work(user: int, opts: dict[str, int] | None = None, *, why: str = "", how: str = "") -> None: ...
+
+    held = work.using(client=client)
+    jid = held.enqueue(1, {"a": 1, "b": 2}, why="x", how="y")
+    assert held.enqueue(user=1, opts={"b": 2, "a": 1}, how="y", why="x") == jid
+    assert held.enqueue(1, how="y", why="x", opts={"a": 1, "b": 2}) == jid
+    assert held.enqueue(1, {"a": 1, "b": 3}, why="x", how="y") != jid
+    assert db.llen("queue:default") == 2
+
+
+def test_what_only_looks_alike_is_another_call(job, client, db):
+    @job(unique_for=60)
+    def work(a: int, /, *rest: int, **more: int) -> None: ...
+
+    held = work.using(client=client)
+    calls = [((1,), {}), ((1, 2), {}), ((1,), {"a": 1}), ((1,), {"rest": 2}), ((2,), {"a": 1})]
+    assert len({str(held.enqueue(*args, **kwargs)) for args, kwargs in calls}) == 5
+
+
+def test_jobs_of_other_services_can_be_unique_and_encrypted_too(client, db):
+    first = client.enqueue("Other::Job", 1)
+    assert client.enqueue("Other::Job", 1) != first
+    work = client.job("Other::Job", unique_for=60)
+    assert work.enqueue(1) == work.enqueue(1) != work.enqueue(2)
+    configure(keys={"k1": secrets.token_bytes(32)})
+    client.job("Other::Job", encrypt=True, queue="sealed").enqueue("secret")
+    settings.reset()
+    assert b"secret" not in db.lindex("queue:sealed", 0)
+
+
 def test_a_function_that_fails_on_the_arguments_is_named(job, client, db):
     with pytest.raises(BadOption, match=r"unique_by of work has failed: TypeError: .*takes 0 positional"):
         declared(job, client, unique_by=lambda: 1).enqueue(5)
