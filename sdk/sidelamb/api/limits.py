@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Holder", "LimitState", "Limits"]
 
 PAGE = 100
+READ_MOST = 500
+"""Limits that are read in one script: ElastiCache Serverless takes 3,999 arguments."""
 Kind = Literal["concurrent", "window", "bucket"]
 
 
@@ -98,9 +100,13 @@ class Limits(View):
 
     def _states(self, names: list[bytes]) -> Steps[list[LimitState]]:
         """Return the limits of these names that are known."""
-        if not names:
-            return []
-        now, found = self._now(), []
+        found: list[LimitState] = []
+        for at in range(0, len(names), READ_MOST):
+            found += yield from self._some_states(names[at : at + READ_MOST])
+        return found
+
+    def _some_states(self, names: list[bytes]) -> Steps[list[LimitState]]:
+        now = self._now()
         (numbers,) = yield self._calls.read((self._keys(NUMBERS), "HMGET", *names))
         known = [(n.decode(errors="replace"), text) for n, text in zip(names, numbers, strict=True) if text]
         commands: list[tuple[Any, ...]] = []
@@ -115,9 +121,7 @@ class Limits(View):
                     (self._keys(key), "ZRANGE", since, "+inf", "BYSCORE", "LIMIT", 0, 1, "WITHSCORES"),
                 ]
         reply = (yield self._calls.read(*commands)) if commands else []
-        for n, (name, text) in enumerate(known):
-            found.append(_state(name, text, reply[2 * n], reply[2 * n + 1], now))
-        return found
+        return [_state(name, text, reply[2 * n], reply[2 * n + 1], now) for n, (name, text) in enumerate(known)]
 
     def _holders(self, limit: LimitState, number: int = 0, size: int = PAGE) -> Steps[list[Holder]]:
         """Return one page of those who have a place, the first to be free first. Nobody knows that of a bucket.

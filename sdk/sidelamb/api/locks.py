@@ -78,9 +78,10 @@ class Locks(View):
     def _held(self, flat: list[bytes]) -> Steps[list[Lock]]:
         """Return the locks of these names and times; one that was given back meanwhile is left out."""
         names = [name.decode(errors="replace") for name in flat[::2]]
-        if not names:
-            return []
-        holders = yield self._calls.read(*((self._keys(lock_key(name)), "GET") for name in names))
+        holders: list[bytes | None] = []
+        for at in range(0, len(names), SEARCH_PAGE):
+            part = names[at : at + SEARCH_PAGE]
+            holders += yield self._calls.read(*((self._keys(lock_key(name)), "GET") for name in part))
         return [
             Lock(name, holder.decode(errors="replace"), moment(float(score)))
             for name, score, holder in zip(names, flat[1::2], holders, strict=True)

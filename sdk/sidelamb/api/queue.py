@@ -15,7 +15,6 @@ from sidelamb.api.steps import Steps, View, arun, awaiting, blocking, run
 from sidelamb.effects import Ended, Event, endings
 from sidelamb.lenient import epoch_s
 from sidelamb.names import queue_name
-from sidelamb.store import BULK
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -26,6 +25,8 @@ __all__ = ["Queue"]
 
 PAGE = 100
 SEARCH_PAGE = 1_000
+DROP_MOST = 500
+"""Jobs that `clear` deletes in one script: each may bring several keys, and Serverless takes 3,999 arguments."""
 MISSES_MOST = 100
 """So often `clear` finds that the jobs at the end of the queue have run meanwhile, before it gives up."""
 MOST_AT_ONCE = 1_000
@@ -102,7 +103,7 @@ class Queue(View):
     def _clear(self) -> Steps[int]:
         """Delete all that waits, and return how many jobs that was. The queue comes back with its next job.
 
-        While there are unique jobs it goes through the queue, 1,000 jobs at a time, and gives their locks back.
+        While there are unique jobs it goes through the queue, 500 jobs at a time, and gives their locks back.
         """
         (locks,) = yield self._calls.read((self._keys.locks, "ZCARD"))
         if not locks:
@@ -117,7 +118,7 @@ class Queue(View):
         """Delete the next `most` jobs to run of one list, with what their features have done then."""
         left, misses = most, 0
         while left > 0 and misses < MISSES_MOST:
-            (raws,) = yield self._calls.read((key, "LRANGE", -min(left, BULK), -1))
+            (raws,) = yield self._calls.read((key, "LRANGE", -min(left, DROP_MOST), -1))
             if not raws:
                 break
             now = self._now()
