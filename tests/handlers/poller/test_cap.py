@@ -137,12 +137,24 @@ class TestReserve:
         assert len(link.run(call).leases[0].jobs) == 2
         assert all(key.startswith(b"{app}:") for key in (*db.keys("*"), *call.keys))
 
-    def test_without_a_cap_it_asks_and_keeps_nothing_more(self, link: Link, db: redis.Redis):
-        push(db, *mail(2))
-        db.config_resetstat()
-        reserve(link, "c:1")
+    def test_costs_four_commands_at_most_and_nothing_without_one(self, link: Link, db: redis.Redis):
+        def commands(caps: dict[str, int]) -> int:
+            push(db, *mail(1))
+            lease = f"c:{len(spent)}"
+            db.config_resetstat()
+            taken(link, lease, caps=caps)
+            spent.append(sum(stat["calls"] for stat in db.info("commandstats").values()))
+            link.run(STORE.settle(lease, "c", now=1.0, done=["0:default"]))
+            return spent[-1]
+
+        spent: list[int] = []
+        commands({})  # loads the script
+        plain = commands({})
+        assert commands({"other": 1}) == plain
         assert not db.exists(FLYING)
-        assert db.info("commandstats").get("cmdstat_zmscore") is None
+        assert [commands({"default": 2}) - plain for _ in range(2)] == [2, 4], (
+            "the second forgets the first's lease"
+        )
 
 
 class TestRoom:
