@@ -28,9 +28,7 @@ async def show(visit: Visit) -> Response:
     page = min(page, max(0, size - 1) // SIZE)
     shown = await batches.apage(page, SIZE)
     rows = [(0, one, _moment(one.created_at)) for one in shown]
-    return await visit.page(
-        "batches.html", rows=rows, size=size, page=page, pages=max(0, size - 1) // SIZE + 1
-    )
+    return await visit.page("batches.html", rows=rows, size=size, page=page, pages=max(0, size - 1) // SIZE + 1)
 
 
 async def show_one(visit: Visit) -> Response:

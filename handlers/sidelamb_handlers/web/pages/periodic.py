@@ -23,9 +23,7 @@ async def show(visit: Visit) -> Response:
     size = await periodics.asize()
     page = min(page, max(0, size - 1) // SIZE)
     shown = await periodics.apage(page, SIZE)
-    return await visit.page(
-        "periodics.html", rows=shown, size=size, page=page, pages=max(0, size - 1) // SIZE + 1
-    )
+    return await visit.page("periodics.html", rows=shown, size=size, page=page, pages=max(0, size - 1) // SIZE + 1)
 
 
 async def show_one(visit: Visit) -> Response:
