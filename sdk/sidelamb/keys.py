@@ -49,6 +49,8 @@ class Keys:
         self.wake = self("sidelamb:wake")
         self.cancelled = self("sidelamb:cancelled")
         self.locks = self("sidelamb:locks")
+        self.batches = self("sidelamb:batches")
+        self.stages = self("sidelamb:stages")
         self.periodic = self("sidelamb:periodic")
         self.periodic_due = self("sidelamb:periodic:due")
         self.periodic_paused = self("sidelamb:periodic:paused")

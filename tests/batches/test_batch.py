@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sidelamb import BadCall, BadOption, Batch, BatchClosed, BatchGone, BatchStatus, Client, Discard, current_batch
-from sidelamb.api import DeadSet, Queue, RetrySet, ScheduledSet
+from sidelamb.api import DeadSet, Locks, Queue, RetrySet, ScheduledSet
 from sidelamb.limits import Window
 from tests.batches.conftest import payloads
 
@@ -323,6 +323,21 @@ class TestEndings:
         db.delete(*(key for key in db.scan_iter() if batch.bid.encode() in key))
         work()
         assert (heard[0][1].bid, heard[0][1].state) == (batch.bid, "unknown")
+
+    def test_those_of_a_queue_that_is_cleared_have_left(self, job, work, calls, heard) -> None:
+        one = job(lambda n: None, name="one")
+        with Batch(**calls) as batch:
+            one.enqueue_many([(n,) for n in range(250)])
+        assert Queue("default").clear() == 250
+        work()
+        assert (events(heard), batch.status().discarded) == (["complete", "success"], 250)
+
+    def test_the_locks_of_what_is_staged_are_nobody_s_to_give_back(self, client, job) -> None:
+        one = job(lambda n: None, name="one", unique_for=600)
+        with Batch():
+            one.enqueue_many([(n,) for n in range(1_001)])
+            assert (Locks().size(), Locks().release_lost()) == (1_000, [])
+        assert (Locks().size(), Locks().release_lost()) == (1_001, [])
 
     def test_one_that_a_limit_holds_back_is_waited_for(self, client, db, job, work, calls, heard) -> None:
         held = job(lambda n: None, name="held", limit=Window(1, per=600))

@@ -135,13 +135,15 @@ def _staged(link: Link) -> Stage:
         Packed("m1", "a", "a", None, job(0), (*beginning(MEMBER), LOCK)),
         Packed("m3", "a", "a", NOW + 9, job(1), (lock,)),
     ]
-    link.run(BATCHES.stage(stage, jobs))
+    link.run(BATCHES.stage(NOW, stage, jobs))
     stage.queues["a"], stage.jobs = None, 2
     return stage
 
 
 def _batch_stage(_: Link) -> Call[Any]:
-    return BATCHES.stage(Stage("s1"), [Packed("m1", "a", "a", None, job(0), (*beginning(MEMBER), LOCK, STATUS))])
+    return BATCHES.stage(
+        NOW, Stage("s1"), [Packed("m1", "a", "a", None, job(0), (*beginning(MEMBER), LOCK, STATUS))]
+    )
 
 
 def _batch_go(link: Link) -> Call[Any]:
@@ -201,7 +203,7 @@ def _lost(link: Link) -> Call[Any]:
     leased(link, 3)
     _lone_queue(link)
     _sets(link, "schedule")
-    return API.lost(["1", "77"], [b"a"], [b"c:1"])
+    return API.lost(["1", "77"], [b"a"], [b"c:1"], NOW)
 
 
 def _sets(link: Link, name: str) -> None:

@@ -13,6 +13,7 @@ import uvicorn
 from sidelamb.store import Store
 from sidelamb_handlers.metrics import HISTOGRAM_TTL_S, Tally, hash_keys, histogram_keys
 from sidelamb_handlers.web.finding import digest
+from tests.web.features import features
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -143,6 +144,7 @@ def fill(db: redis.Redis, many: int = 120, *, hostile: bool = True) -> None:
     _marks(pipe, now)
     pipe.execute()
     _metrics(db, now, hostile=hostile)
+    features(db, _url(db), now, hostile=hostile)
 
 
 def _processes(pipe: Any, now: float, *, hostile: bool) -> None:

@@ -124,7 +124,7 @@ class Calls:
         return Call("take", places.keys, args, lambda r: str(r.decode(errors="replace")))
 
     def lost(
-        self, jids: Sequence[str], queues: Sequence[bytes], leases: Sequence[bytes]
+        self, jids: Sequence[str], queues: Sequence[bytes], leases: Sequence[bytes], now: float
     ) -> Call[tuple[list[bytes], list[bytes]] | None]:
         """Ask which jobs are nowhere; reads their ids and the leases that were not looked into, None: too much.
 
@@ -132,8 +132,8 @@ class Calls:
         """
         k, names = self._keys, [queue.decode() for queue in queues]
         keys = [k.leases, k.queues, k.schedule, k.retry, *map(k.queue, names), *map(k.alone, names)]
-        keys += (k.lease(lease.decode()) for lease in leases)
-        args: list[Arg] = [SEARCHED_MOST, SEARCHED_BYTES, len(names), *queues, len(leases), *leases, *jids]
+        keys += [*(k.lease(lease.decode()) for lease in leases), k.stages]
+        args: list[Arg] = [SEARCHED_MOST, SEARCHED_BYTES, len(names), *queues, len(leases), *leases, now, *jids]
         return Call("lost", keys, args, lambda r: (r[0], r[1]) if r else None)
 
     def mend_lease(self, lease_id: str, capsule: str, now: float) -> Call[bool]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt  # noqa: TC003 - dataclasses show it
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["Holder", "LimitState", "Limits"]
 
 PAGE = 100
+_SECONDS = rb" \d{1,12}(\.\d{1,20})?(e-?\d{1,3})?"
+_PER = {b"concurrent": b"", b"window": _SECONDS, b"bucket": _SECONDS}
 READ_MOST = 500
 """Limits that are read in one script: ElastiCache Serverless takes 3,999 arguments."""
 Kind = Literal["concurrent", "window", "bucket"]
@@ -113,7 +116,11 @@ class Limits(View):
     def _some_states(self, names: list[bytes]) -> Steps[list[LimitState]]:
         now = self._now()
         (numbers,) = yield self._calls.read((self._keys(NUMBERS), "HMGET", *names))
-        known = [(n.decode(errors="replace"), text) for n, text in zip(names, numbers, strict=True) if text]
+        known = [
+            (name.decode(errors="replace"), text)
+            for name, text in zip(names, numbers, strict=True)
+            if text and _is_ours(name, text)
+        ]
         commands: list[tuple[Any, ...]] = []
         for name, text in known:
             key, (kind, _, per) = _key(name), _read(name, text)
@@ -205,6 +212,13 @@ def _key(member: str) -> str:
 
 def _member(limit: LimitState) -> str:
     return f"{limit.kind}:{limit.name}"
+
+
+def _is_ours(member: bytes, numbers: bytes) -> bool:
+    """Whether it can be read: what others have written there is no limit."""
+    kind, _, name = member.partition(b":")
+    per = _PER.get(kind)
+    return bool(name and per is not None and re.fullmatch(rb"\d{1,9}" + per, numbers))
 
 
 def _read(member: str, numbers: bytes) -> tuple[Kind, int, float | None]:

@@ -143,8 +143,9 @@ class Locks(View):
         """Give back locks whose jobs are provably gone, and return them.
 
         Proof is one look, at one instant, into every queue, the schedule, retry and all leases: the job is in none
-        of them. A dead job holds no lock. Where that look would be long (5,000 jobs, 4 MB, 500 leases) nothing is
-        proven, nor of a job id that JSON might write in several ways. At most 1,000 locks a call, drawn at random.
+        of them. A dead job holds no lock. While a batch is being staged, or where that look would be long (5,000
+        jobs, 4 MB, 500 leases), nothing is proven, nor of a job id that JSON might write in several ways. At most
+        1,000 locks a call, drawn at random.
         """
         yield from self._forget_ended()
         locks, queues, leases = yield self._calls.read(
@@ -156,7 +157,7 @@ class Locks(View):
         plain = [lock for lock in held if lock.jid.isascii() and lock.jid.isalnum()]
         if not plain or len(leases) > LEASES_MOST or not _are_texts(*queues, *leases):
             return []
-        answer = yield self._calls.lost(sorted({lock.jid for lock in plain}), queues, leases)
+        answer = yield self._calls.lost(sorted({lock.jid for lock in plain}), queues, leases, self._now())
         if answer is None:
             return []
         lost, unseen = {jid.decode() for jid in answer[0]}, answer[1]

@@ -25,7 +25,7 @@ __all__ = ["Queue"]
 
 PAGE = 100
 SEARCH_PAGE = 1_000
-DROP_MOST = 500
+DROP_MOST = 100
 """Jobs that `clear` deletes in one script: each may bring several keys, and Serverless takes 3,999 arguments."""
 MISSES_MOST = 100
 """So often `clear` finds that the jobs at the end of the queue have run meanwhile, before it gives up."""
@@ -103,10 +103,11 @@ class Queue(View):
     def _clear(self) -> Steps[int]:
         """Delete all that waits, and return how many jobs that was. The queue comes back with its next job.
 
-        While there are unique jobs it goes through the queue, 500 jobs at a time, and gives their locks back.
+        While there are unique jobs or batches it goes through the queue, 100 jobs at a time, gives locks back and
+        tells batches.
         """
-        (locks,) = yield self._calls.read((self._keys.locks, "ZCARD"))
-        if not locks:
+        locks, batches = yield self._calls.read((self._keys.locks, "ZCARD"), (self._keys.batches, "ZCARD"))
+        if not locks and not batches:
             n: int = yield self._calls.clear(self.name)
             return n
         waiting, alone = yield self._calls.read((self._list, "LLEN"), (self._alone, "LLEN"))

@@ -103,7 +103,7 @@ class Block:
         for jobs in self._parts():
             self._trying = jobs
             if self._autoflush is None:
-                answers = yield self._store.stage(self._stage, jobs)
+                answers = yield self._store.stage(self.client.now(), self._stage, jobs)
                 self._staged(jobs, answers)
             else:
                 answers = yield self.client.store.admit([_entering(job) for job in jobs])
@@ -128,6 +128,7 @@ class Block:
         self._jobs = []
         if self._stage.jobs:
             yield self._store.drop(self._stage, [batch.level.bid for batch in self._batches])
+            yield self._store.forget(self._stage)
         for first in range(0, len(self._undo), UNDONE_AT_ONCE):
             yield self._store.take(self._undo[first : first + UNDONE_AT_ONCE])
 

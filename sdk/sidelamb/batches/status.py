@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from sidelamb.errors import SidelambError
 from sidelamb.handle import NoResult
+from sidelamb.lenient import epoch_s
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -134,20 +135,18 @@ def _whole(bid: str, found: Mapping[str, tuple[BatchStatus, Sequence[str]]]) -> 
 
 def _status(bid: str, looked: Looked) -> BatchStatus:
     f = looked.fields
-    ms = {
-        name: int(f[name]) / 1000 for name in ("fired:complete", "over", "fired:death", "cancelled") if name in f
-    }
+    ms = {name: at / 1000 for name in _TIMES if (at := epoch_s(f.get(name)))}
     return BatchStatus(
         bid=bid,
         description=f.get("description", ""),
-        tags=tuple(json.loads(f.get("tags", "[]"))),
-        created_at=float(f["created"]),
-        total=int(f.get("total", 0)),
+        tags=_tags(f.get("tags", "[]")),
+        created_at=epoch_s(f["created"]) or 0.0,
+        total=_count(f.get("total")),
         pending=looked.pending,
         unrun=looked.unrun,
         failed=looked.failed + len(looked.dead),
         dead=tuple(looked.dead),
-        discarded=int(f.get("discarded", 0)),
+        discarded=_count(f.get("discarded")),
         is_open="sealed" not in f,
         completed_at=ms.get("fired:complete"),
         over_at=ms.get("over"),
@@ -156,6 +155,19 @@ def _status(bid: str, looked: Looked) -> BatchStatus:
         parent=f.get("parent", ""),
         is_still="over" in f or ("sealed" in f and looked.moving == 0),
     )
+
+
+def _count(text: str | None) -> int:
+    return int(text) if text and text.isascii() and text.isdigit() else 0
+
+
+def _tags(text: str) -> tuple[str, ...]:
+    """Return tags; none if somebody else has written there."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return ()
+    return tuple(str(tag) for tag in found) if isinstance(found, list) else ()
 
 
 def _value(jid: str, raw: bytes) -> Any:

@@ -86,14 +86,15 @@ class BatchStore:
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
 
-    def stage(self, stage: Stage, jobs: Sequence[Packed]) -> Call[list[str]]:
+    def stage(self, now: float, stage: Stage, jobs: Sequence[Packed]) -> Call[list[str]]:
         """Keep jobs where nobody runs them. Reads for each why it is refused, or nothing."""
         keys, queues = self._keys, {job.queue: 0 for job in jobs if job.at is None}
         lists = {queue: keys(stage.list_of(queue)) for queue in queues}
         places = Numbered(keys, [keys(stage.prefix), keys(f"{stage.prefix}:schedule"), *lists.values()])
         marked = [job._replace(effects=tuple(_marked(effect, stage) for effect in job.effects)) for job in jobs]
-        args = [STAGED_FOR_S * 1000, *_along(places, queues, marked, lists)]
-        return Call("batch_stage", places.keys, args, _texts, repeatable=False)
+        known: list[Arg] = [STAGED_FOR_S * 1000, now + STAGED_FOR_S, stage.name]
+        args = [*known, *_along(places, queues, marked, lists)]
+        return Call("batch_stage", [*places.keys, keys.stages], args, _texts, repeatable=False)
 
     def go(
         self, now: float, stamp: str, stage: Stage, batches: Sequence[Making], jobs: Sequence[Packed] = ()
@@ -122,13 +123,17 @@ class BatchStore:
             for pair in batch.fields.items():
                 args += pair
         args += _along(places, queues, jobs, lists)
-        return Call("batch_go", places.keys, args, _texts)
+        return Call("batch_go", [*places.keys, keys.stages], args, _texts)
 
     def drop(self, stage: Stage, bids: Sequence[str]) -> tuple[bytes | str, ...]:
         """Return the command that gives up what is staged."""
         prefix = stage.prefix
         names = [prefix, f"{prefix}:schedule", *map(stage.list_of, stage.queues)]
         return ("UNLINK", *map(self._keys, [*names, *map(stage.marks, bids)]))
+
+    def forget(self, stage: Stage) -> tuple[bytes | str, ...]:
+        """Return the command that takes it off the list of what is staged."""
+        return ("ZREM", self._keys.stages, stage.name)
 
     def look(self, bids: Sequence[str]) -> Call[list[Looked]]:
         """Read what is known of batches."""

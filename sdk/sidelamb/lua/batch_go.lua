@@ -4,7 +4,7 @@
 --
 -- KEYS  1 queues (set)   2 schedule (zset)   3.. Q queues (list) of the jobs that come along (see _admit), then
 --       sidelamb:batches, sidelamb:cancelled (zsets), staged queues' names (set), staged for the schedule (zset), then
---       what the places below say, and the keys of the effects
+--       what the places below say, and the keys of the effects; the last: sidelamb:stages (zset)
 -- ARGV  1 now, epoch s   2 what closes a callback's payload   3 how many jobs are staged   4 Q   5 the stage's name
 --       6 S, then for each queue that jobs are staged for: its name, the place of its list in KEYS, of its staged list
 --       then C, then for each queue of callbacks: its name, the place of its list
@@ -53,6 +53,7 @@ end
 
 redis.call('SCARD', KEYS[1])
 for _, key in ipairs({ KEYS[2], index, cancelled, schedule }) do redis.call('ZCARD', key) end
+redis.call('ZCARD', KEYS[#KEYS])
 redis.call('SCARD', names)
 for _, move in ipairs(moves) do
   redis.call('LLEN', move.list)
@@ -71,6 +72,7 @@ if refused then return refused end
 
 local function drop_staged()
   redis.call('DEL', names, schedule)
+  redis.call('ZREM', KEYS[#KEYS], ARGV[5])
   for _, move in ipairs(moves) do redis.call('DEL', move.staged) end
   for _, b in ipairs(batches) do redis.call('DEL', b.marks) end
 end
