@@ -34,7 +34,7 @@ from sidelamb.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["CapsuleConfig", "Config", "load_config"]
+__all__ = ["CapsuleConfig", "Config", "load_config", "written"]
 
 FILE = "sidelamb.toml"
 
@@ -101,9 +101,7 @@ def load_config(file: Path | None = None, environ: Mapping[str, str] = os.enviro
     Raises:
         ConfigError: something is missing, unknown or of the wrong kind; says where and what to write.
     """
-    inline = "" if file else environ.get("SIDELAMB_TOML", "").strip()
-    data = _parsed(inline, "SIDELAMB_TOML") if inline else _read(file)
-    _only(data, _SETTINGS, "SIDELAMB_TOML" if inline else str(file or FILE))
+    data = written(file, environ)
     redis = environ.get("SIDELAMB_REDIS_URL") or environ.get("REDIS_URL") or data.get("redis", "")
     if not redis:
         raise ConfigError(f'no Redis is named; set SIDELAMB_REDIS_URL, or redis = "redis://…" in {FILE}')
@@ -119,6 +117,18 @@ def load_config(file: Path | None = None, environ: Mapping[str, str] = os.enviro
             environ.get("SIDELAMB_STOP_TIMEOUT") or data.get("stop_timeout", 25.0), "stop_timeout", 0, 900
         ),
     )
+
+
+def written(file: Path | None = None, environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
+    """Return what the file (or SIDELAMB_TOML) says, as it says it; nothing if there is none.
+
+    Raises:
+        ConfigError: it is no TOML, or has a setting that is none.
+    """
+    inline = "" if file else environ.get("SIDELAMB_TOML", "").strip()
+    data = _parsed(inline, "SIDELAMB_TOML") if inline else _read(file)
+    _only(data, _SETTINGS, "SIDELAMB_TOML" if inline else str(file or FILE))
+    return data
 
 
 def _read(file: Path | None) -> dict[str, Any]:
