@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sidelamb.api import DeadSet, Entry, Leases, Queue, RetrySet, ScheduledSet, Stats
@@ -27,6 +28,7 @@ SETS: dict[str, type[AnySet]] = {"retries": RetrySet, "scheduled": ScheduledSet,
 ALSO = {"retry": "retries", "schedule": "scheduled"}
 """Their names in Redis do as well."""
 STEP = 500
+_pattern = functools.lru_cache(4)(Pattern)
 
 
 class Wanted(NamedTuple):
@@ -46,7 +48,7 @@ class Wanted(NamedTuple):
             return False
         if self.name not in {"", record.name} or self.error not in {"", record.error_class}:
             return False
-        return not self.text or Pattern(self.text).matches(record)
+        return not self.text or _pattern(self.text).matches(record)
 
 
 class Place(NamedTuple):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from sidelamb.api import JobRecord
 
-__all__ = ["arguments", "is_hidden", "iso", "json_text", "plain", "without_secrets"]
+__all__ = ["arguments", "harmless", "is_hidden", "iso", "json_text", "plain", "without_secrets"]
 
 SHORT = 120
 """Characters of a cell."""
@@ -33,6 +33,13 @@ def plain(value: Any, most: int = SHORT) -> str:
     if cut.isascii() and cut.isprintable():
         return cut
     return "".join(_written_out(c) if unicodedata.category(c) in _CATEGORIES else c for c in cut)
+
+
+def harmless(text: str, kept: str = "") -> str:
+    """Return a text as long as this, a sign in the place of each letter that a terminal obeys but for `kept`."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join("\ufffd" if c not in kept and unicodedata.category(c) in _CATEGORIES else c for c in text)
 
 
 def without_secrets(text: str) -> str:

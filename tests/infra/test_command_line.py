@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import pty
@@ -15,8 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from sidelamb import Client
 from sidelamb.api import RetrySet
-from sidelamb_local import bulk, cli, exporting, importing
+from sidelamb.testing import drain
+from sidelamb_local import bulk, cli, exporting, importing, log_file, redis_facts
 from sidelamb_local.redis_server import RedisServer
 
 PAGE = Path(__file__).parents[2] / "docs" / "command-line.md"
@@ -423,7 +426,7 @@ def test_redis_and_namespace_come_from_the_file_too(sidelamb, db, redis_url, tmp
         "redis://:hun?ter2@127.0.0.1:1/0",
     ],
 )
-@pytest.mark.parametrize("argv", [["queues"], ["jobs", "list", "dead"], ["status"], ["doctor"]])
+@pytest.mark.parametrize("argv", [["queues"], ["doctor", "--json"]])
 def test_a_password_is_never_printed(sidelamb, argv, url):
     ended = sidelamb(*argv, "--redis", url)
     assert ended.status in {1, 2, 3}
@@ -436,6 +439,112 @@ def test_a_password_is_never_printed(sidelamb, argv, url):
 def test_without_redis_the_status_is_three(sidelamb):
     ended = sidelamb("queues", "--redis", "redis://127.0.0.1:1/0")
     assert (ended.status, len(ended.err.splitlines())) == (3, 1)
+
+
+# --- the logs ---
+
+
+def test_log_lines_are_json_too_and_cannot_colour_the_terminal(sidelamb, tmp_path):
+    (tmp_path / ".sidelamb").mkdir()
+    job = {
+        "jid": "j1",
+        "class": HOSTILE,
+        "queue": "mail",
+        "outcome": "dead",
+        "error_class": "No",
+        "error_message": HOSTILE,
+    }
+    lines = [json.dumps(job | {"duration_ms": 1.0}), "\x1b[31mprinted"]
+    log = tmp_path / ".sidelamb" / log_file.FILE
+    log.write_text("".join(f"{time.time():.3f}\tWorker\t{line}\n" for line in lines))
+    said = sidelamb("logs", "--json").objects
+    assert (said[0]["source"], said[0]["said"]["jid"]) == ("Worker", "j1")
+    assert said[1]["said"] == "\x1b[31mprinted"
+    assert list(said[0]) == fields_of("A log line")
+    shown = sidelamb("logs")
+    assert "printed" in shown.out
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", shown.out)
+
+
+# --- the doctor ---
+
+
+def of_doctor(sidelamb, *argv):
+    said = sidelamb("doctor", "--json", *argv)
+    return said.status, [one["text"] for one in said.objects if one["sign"] != "ok"]
+
+
+@pytest.fixture
+def app(tmp_path):
+    (tmp_path / "jobs.py").write_text("from sidelamb import job\n\n@job\ndef a(): ...\n")
+    return tmp_path
+
+
+def test_a_dead_lease_and_a_missing_poller_are_found(sidelamb, app, db):
+    db.zadd("sidelamb:leases", {"c:1": time.time() - 600, "c:2": time.time() + 60})
+    status, found = of_doctor(sidelamb)
+    assert status == 1
+    assert any(text.startswith("1 leases are long past their deadline") for text in found)
+    assert any(text.startswith("no poller is alive") for text in found)
+
+
+def test_a_clock_that_goes_wrong_is_found(sidelamb, app, monkeypatch):
+    clock = time.time
+    monkeypatch.setattr(redis_facts.time, "time", lambda: clock() + 30)
+    assert any("30 s ahead of that of Redis" in text for text in of_doctor(sidelamb)[1])
+
+
+def test_credentials_that_are_not_there_are_said(sidelamb, app, monkeypatch, tmp_path):
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SIDELAMB_FUNCTION", "worker")
+    status, found = of_doctor(sidelamb)
+    assert status == 0
+    assert any("no AWS credentials are here" in text for text in found)
+
+
+async def test_a_function_that_lambda_does_not_have_is_found(sidelamb, app, serve, monkeypatch):
+    local = await serve("echo")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", local.service.endpoint_url)
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2hunter2")
+    for name, wanted in (("echo", 0), ("eco", 1)):
+        monkeypatch.setenv("SIDELAMB_FUNCTION", name)
+        status, found = await asyncio.to_thread(of_doctor, sidelamb)
+        assert status == wanted
+        assert sum("there is no such function in us-east-1; deploy it" in text for text in found) == wanted
+        assert "hunter2" not in "".join(found)
+    await local.service.stop(grace_s=0)
+    status, found = await asyncio.to_thread(of_doctor, sidelamb)
+    assert any("cannot be reached" in text for text in found)
+
+
+# --- the tour ---
+
+
+def test_a_failed_job_is_found_its_argument_put_right_and_it_succeeds(sidelamb, app, redis_url, db, monkeypatch):
+    (app / "tour.py").write_text(
+        "from sidelamb import job\n\n@job\ndef halve(n):\n    assert n % 2 == 0, f'{n} is odd'\n"
+    )
+    monkeypatch.syspath_prepend(str(app))
+    import tour
+
+    jid = sidelamb("enqueue", "tour.halve", "7", "--force").out.strip()
+    client = Client(redis_url)
+    drain(client=client, raise_errors=False)
+    assert json.loads(sidelamb("status", "--json").out)["retrying"] == 1
+    [found] = sidelamb("jobs", "find", "odd", "--json").objects
+    assert (found["in"], found["jid"], found["class"]) == ("retries", jid, "tour.halve")
+    shown = sidelamb("jobs", "show", jid).out
+    assert "AssertionError" in shown
+    assert "7 is odd" in shown
+    assert sidelamb("jobs", "retry", "retries", jid, "--args", "[8]").status == 0
+    assert [one.outcome for one in drain(client=client)] == ["succeeded"]
+    assert sidelamb("jobs", "find", jid).status == 1
+    assert json.loads(sidelamb("status", "--json").out)["retrying"] == 0
+    assert tour.halve.name == "tour.halve"
 
 
 # --- the page ---
