@@ -34,7 +34,7 @@ from sidelamb.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["CapsuleConfig", "Config", "load_config", "written"]
+__all__ = ["CapsuleConfig", "Config", "load_config"]
 
 FILE = "sidelamb.toml"
 
@@ -101,7 +101,9 @@ def load_config(file: Path | None = None, environ: Mapping[str, str] = os.enviro
     Raises:
         ConfigError: something is missing, unknown or of the wrong kind; says where and what to write.
     """
-    data = written(file, environ)
+    inline = "" if file else environ.get("SIDELAMB_TOML", "").strip()
+    data = _parsed(inline, "SIDELAMB_TOML") if inline else _read(file)
+    _only(data, _SETTINGS, "SIDELAMB_TOML" if inline else str(file or FILE))
     redis = environ.get("SIDELAMB_REDIS_URL") or environ.get("REDIS_URL") or data.get("redis", "")
     if not redis:
         raise ConfigError(f'no Redis is named; set SIDELAMB_REDIS_URL, or redis = "redis://…" in {FILE}')
@@ -117,18 +119,6 @@ def load_config(file: Path | None = None, environ: Mapping[str, str] = os.enviro
             environ.get("SIDELAMB_STOP_TIMEOUT") or data.get("stop_timeout", 25.0), "stop_timeout", 0, 900
         ),
     )
-
-
-def written(file: Path | None = None, environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """Return what the file (or SIDELAMB_TOML) says, as it says it; nothing if there is none.
-
-    Raises:
-        ConfigError: it is no TOML, or has a setting that is none.
-    """
-    inline = "" if file else environ.get("SIDELAMB_TOML", "").strip()
-    data = _parsed(inline, "SIDELAMB_TOML") if inline else _read(file)
-    _only(data, _SETTINGS, "SIDELAMB_TOML" if inline else str(file or FILE))
-    return data
 
 
 def _read(file: Path | None) -> dict[str, Any]:
@@ -148,6 +138,20 @@ def _parsed(text: str, where: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{where} is not TOML: {error}") from None
+
+
+def written(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
+    """Return what the file of this folder (or SIDELAMB_TOML) says, as it says it; nothing if there is none.
+
+    For who needs a setting or two, where there need be no capsule and no Redis.
+
+    Raises:
+        ConfigError: it is no TOML, or has a setting that is none.
+    """
+    inline = environ.get("SIDELAMB_TOML", "").strip()
+    data = _parsed(inline, "SIDELAMB_TOML") if inline else _read(None)
+    _only(data, _SETTINGS, "SIDELAMB_TOML" if inline else FILE)
+    return data
 
 
 def _capsule_from(environ: Mapping[str, str]) -> dict[str, Any]:
