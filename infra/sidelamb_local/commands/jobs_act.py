@@ -72,7 +72,7 @@ def kill(
     yes: YesOption = False,
     redis: RedisOption = "",
 ) -> None:
-    """Send jobs of retries or scheduled to dead, as they are.
+    """Send jobs of retries or scheduled to dead, as they are. It keeps 10,000 at most: the oldest go.
 
     sidelamb jobs kill retries b4a577edbccf1d805744efa9
     sidelamb jobs kill retries --class shop.mail
