@@ -181,6 +181,20 @@ def _parsed(text: str, where: str) -> dict[str, Any]:
         raise ConfigError(f"{where} is not TOML: {error}") from None
 
 
+def written(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
+    """Return what the file of this folder (or SIDELAMB_TOML) says, as it says it; nothing if there is none.
+
+    For who needs a setting or two, where there need be no capsule and no Redis.
+
+    Raises:
+        ConfigError: it is no TOML, or has a setting that is none.
+    """
+    inline = environ.get("SIDELAMB_TOML", "").strip()
+    data = _parsed(inline, "SIDELAMB_TOML") if inline else _read(None)
+    _only(data, _SETTINGS, "SIDELAMB_TOML" if inline else FILE)
+    return data
+
+
 def _capsule_from(environ: Mapping[str, str]) -> dict[str, Any]:
     function = environ.get("SIDELAMB_FUNCTION", "")
     if not function:

@@ -1,6 +1,7 @@
 """The `sidelamb` command: its way in, and its way out when something is wrong.
 
-Whatever a person can set right is one line on stderr that says what to do, and exit status 2; never a traceback.
+Whatever a person can set right is one line on stderr that says what to do, and exit status 2, or 3 if it is Redis;
+never a traceback. The statuses stand in docs/command-line.md.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ import sys
 from typing import Any, NoReturn
 
 EXIT_USAGE = 2
+EXIT_REDIS = 3
 EXIT_INTERRUPTED = 130
+MOST_SAID = 4_000
 
 EXTRAS = {
     "typer": "cli",
@@ -37,21 +40,24 @@ def main() -> None:
         end(f"{error.name} is not installed; pip install 'sidelamb[{extra}]'")
 
 
-def end(line: str) -> NoReturn:
-    """Say what is wrong and end.
+def end(line: str, status: int = EXIT_USAGE) -> NoReturn:
+    """Say what is wrong, without a word that is secret or a letter that a terminal obeys, and end.
 
     Raises:
         SystemExit: always.
     """
-    print(f"sidelamb: {line}", file=sys.stderr)  # noqa: T201 - a command speaks
-    raise SystemExit(EXIT_USAGE)
+    from sidelamb_local.plain import plain, without_secrets  # noqa: PLC0415
+
+    print(f"sidelamb: {plain(without_secrets(line), MOST_SAID)}", file=sys.stderr)  # noqa: T201
+    raise SystemExit(status)
 
 
 def _run() -> None:
-    import typer  # noqa: PLC0415 - an extra brings it, whose absence is said above
+    import typer  # noqa: PLC0415
 
     from sidelamb import SidelambError  # noqa: PLC0415
-    from sidelamb_local.commands import app  # noqa: PLC0415 - it needs the extras too
+    from sidelamb.errors import RedisError  # noqa: PLC0415
+    from sidelamb_local.commands import app  # noqa: PLC0415
     from sidelamb_local.errors import LocalStackError  # noqa: PLC0415
 
     usage_error: Any = (
@@ -61,8 +67,14 @@ def _run() -> None:
         status = app(sys.argv[1:] or ["--help"], prog_name="sidelamb", standalone_mode=False)
     except usage_error as error:
         end(_not_understood(error))
+    except RedisError as error:
+        end(" ".join(str(error).split()), EXIT_REDIS)
     except (SidelambError, LocalStackError) as error:
         end(" ".join(str(error).split()))
+    except BrokenPipeError:
+        from sidelamb_local.out import reader_left  # noqa: PLC0415
+
+        reader_left()
     except (KeyboardInterrupt, typer.Abort):
         raise SystemExit(EXIT_INTERRUPTED) from None
     raise SystemExit(status or 0)

@@ -6,12 +6,13 @@ It reads and changes nothing. What it finds are facts with what to do next; what
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sidelamb.errors import ConfigError, RedisError
 from sidelamb_handlers.config import FILE as CONFIG_FILE
-from sidelamb_handlers.config import CapsuleConfig
+from sidelamb_handlers.config import CapsuleConfig, written
 from sidelamb_local.deployed import as_deployed, poller_config
 from sidelamb_local.errors import LocalStackError
 from sidelamb_local.finding import Finding, Sign
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from sidelamb_local.project import Project
     from sidelamb_local.template import FunctionSpec
 
-__all__ = ["examine"]
+__all__ = ["examine", "functions_here"]
 
 
 def examine(
@@ -128,6 +129,26 @@ def about_connections(config: Config, allowed: int | None) -> list[Finding]:
             f"{said}; the database has {allowed}: lower in_flight or threads, or put RDS Proxy in between",
         )
     ]
+
+
+def functions_here() -> list[str]:
+    """Return the names of functions, as Lambda knows them, that this folder or the environment says."""
+    try:
+        said = written()
+    except ConfigError:
+        return []  # what is wrong with it, the look at the app says
+    tables = said.get("capsules")
+    named = (
+        [one.get("function") for one in tables.values() if isinstance(one, dict)]
+        if isinstance(tables, dict)
+        else []
+    )
+    named += [
+        os.environ.get("SIDELAMB_FUNCTION"),
+        said.get("scheduler"),
+        os.environ.get("SIDELAMB_SCHEDULER_FUNCTION"),
+    ]
+    return [name for name in named if isinstance(name, str)]
 
 
 def about_redis(url: str, config: Config) -> list[Finding]:

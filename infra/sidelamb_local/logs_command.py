@@ -6,6 +6,7 @@ as a filter pattern, so that little is read, and looked at here again: one rule 
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import re
 import time
@@ -20,19 +21,20 @@ from sidelamb_local.errors import LocalStackError
 from sidelamb_local.jobline import read_line
 from sidelamb_local.log_file import FILE
 from sidelamb_local.log_groups import LogGroups
+from sidelamb_local.plain import harmless, iso
 from sidelamb_local.project import DATA_DIR
 from sidelamb_local.stack import POLLER, STACK
 from sidelamb_local.view import line_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from rich.console import Console
 
     from sidelamb_local.log_file import Said
 
-__all__ = ["Wanted", "lines_of", "seconds", "show"]
+__all__ = ["Wanted", "as_json", "lines_of", "seconds", "show"]
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _DURATION = re.compile(r"(\d+)([smhd])\Z")
@@ -114,6 +116,17 @@ def show(lines: Iterable[Said], wanted: Wanted, console: Console) -> int:
     return shown
 
 
+def as_json(lines: Iterable[Said], wanted: Wanted) -> Iterator[dict[str, Any]]:
+    """Yield the wanted lines for a program: what is JSON as what it says, all other as text."""
+    for at, source, line in lines:
+        if wanted.holds(line):
+            yield {
+                "at": iso(dt.datetime.fromtimestamp(at, dt.UTC)),
+                "source": source,
+                "said": _object(line) or line,
+            }
+
+
 def seconds(text: str) -> float:
     """Return the seconds of `90s`, `15m`, `2h` or `7d`.
 
@@ -131,9 +144,9 @@ def _show_more(said: dict[str, Any], console: Console) -> None:
     if "outcome" in said:
         where = f"lease {said.get('lease')}, request {said.get('function_request_id')}, queue {said.get('queue')}"
         cold = ", cold start" if said.get("cold_start") else ""
-        console.print(Text(f"    {where}{cold}", "dim"), soft_wrap=True, highlight=False)
+        console.print(Text(harmless(f"    {where}{cold}"), "dim"), soft_wrap=True, highlight=False)
     for line in str(said.get("traceback", "")).splitlines():
-        console.print(Text(f"    {line}", "dim"), soft_wrap=True, highlight=False)
+        console.print(Text(harmless(f"    {line}"), "dim"), soft_wrap=True, highlight=False)
 
 
 def _object(line: str) -> dict[str, Any]:

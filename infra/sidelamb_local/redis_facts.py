@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sidelamb.keys import Keys
 from sidelamb.link import Link
+from sidelamb_handlers.gauges import STUCK_S
 from sidelamb_handlers.poller.startup import worries
 from sidelamb_local.finding import Finding, Sign
 
@@ -32,6 +33,8 @@ class RedisFacts:
     """Of our clock against Redis's; positive if ours is ahead."""
     pollers: int
     namespace: str = ""
+    dead_leases: int = 0
+    """Those that nobody has reaped a minute after their deadline."""
 
 
 def look_at_redis(url: str, namespace: str = "") -> RedisFacts:
@@ -49,7 +52,8 @@ def look_at_redis(url: str, namespace: str = "") -> RedisFacts:
         ahead = (before + time.time()) / 2 - int(seconds) - int(micros) / 1e6
         identities: Iterable[bytes] = link.command(b"SMEMBERS", Keys(namespace).processes)
         alive = sum(bool(link.command(b"EXISTS", Keys(namespace)(one.decode()))) for one in identities)
-        return RedisFacts(link.address, info, ahead, alive, namespace)
+        dead = link.command(b"ZCOUNT", Keys(namespace).leases, b"-inf", int(seconds) - STUCK_S)
+        return RedisFacts(link.address, info, ahead, alive, namespace, int(dead))
     finally:
         link.close()
 
@@ -70,6 +74,7 @@ def judge_redis(facts: RedisFacts, clients: int) -> list[Finding]:
         *_clients(info, clients),
         *_clock(facts.ahead_s),
         _pollers(facts.pollers),
+        *_leases(facts.dead_leases),
     ]
 
 
@@ -88,7 +93,9 @@ def _memory(info: Mapping[str, str]) -> list[Finding]:
     used, most = _whole(info, "used_memory"), _whole(info, "maxmemory")
     if not most or used < FULL * most:
         return []
-    return [Finding(Sign.WARNING, f"its memory is {used / most:.0%} full; full, it takes no jobs")]
+    return [
+        Finding(Sign.WARNING, f"its memory is {used / most:.0%} full; full, it takes no jobs: raise maxmemory")
+    ]
 
 
 def _copies(info: Mapping[str, str]) -> list[Finding]:
@@ -109,7 +116,8 @@ def _clients(info: Mapping[str, str], clients: int) -> list[Finding]:
     return [
         Finding(
             Sign.WRONG,
-            f"{clients} sandboxes and its {info['connected_clients']} clients are over its maxclients, {most}",
+            f"{clients} sandboxes and its {info['connected_clients']} clients are over its maxclients, {most}; "
+            "raise it, or lower in_flight",
         )
     ]
 
@@ -121,7 +129,8 @@ def _clock(ahead_s: float) -> list[Finding]:
     return [
         Finding(
             Sign.WRONG,
-            f"this machine's clock is {abs(ahead_s):.0f} s {way} that of Redis; {CLOCKS_S:g} s are allowed",
+            f"this machine's clock is {abs(ahead_s):.0f} s {way} that of Redis; {CLOCKS_S:g} s are allowed: "
+            "set it by NTP",
         )
     ]
 
@@ -129,7 +138,14 @@ def _clock(ahead_s: float) -> list[Finding]:
 def _pollers(alive: int) -> Finding:
     if alive:
         return Finding(Sign.OK, f"pollers and Sidekiq processes alive there: {alive}")
-    return Finding(Sign.WARNING, "no poller is alive there: jobs wait until one is")
+    return Finding(Sign.WARNING, "no poller is alive there: jobs wait until one is; start one, `sidelamb poller`")
+
+
+def _leases(dead: int) -> list[Finding]:
+    if not dead:
+        return []
+    text = f"{dead:,} leases are long past their deadline, and their jobs wait in them"
+    return [Finding(Sign.WRONG, f"{text}; see that the scheduler function runs: it gives them back")]
 
 
 def _whole(info: Mapping[str, Any], name: str) -> int:

@@ -9,6 +9,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from sidelamb_local.plain import plain
 from sidelamb_local.view import duration
 
 if TYPE_CHECKING:
@@ -47,17 +48,17 @@ def as_text(seen: Seen) -> RenderableType:
     for poller in seen.pollers:
         name = f"{poller.identity.rpartition(':')[0]}{' (quiet)' if poller.is_quiet else ''}"
         busy = f"{poller.busy} of {poller.concurrency}"
-        pollers.add_row(name, busy, _time(poller.started_at), _time(poller.beat_at))
+        pollers.add_row(Text(plain(name)), busy, _time(poller.started_at), _time(poller.beat_at))
     for name in ("queue", "waiting", "oldest", ""):
         queues.add_column(name, justify="left" if name in {"queue", ""} else "right")
     for queue in seen.queues:
         waited = duration(queue.latency_s * 1000) if queue.size else ""
-        queues.add_row(queue.name, f"{queue.size:,}", waited, "paused" if queue.is_paused else "")
+        queues.add_row(Text(plain(queue.name)), f"{queue.size:,}", waited, "paused" if queue.is_paused else "")
     numbers = asdict(seen.summary)
     for name in numbers:
         sets.add_column(name, justify="right")
     sets.add_row(*(f"{number:,}" for number in numbers.values()))
-    lines = [Text(f"! {line}", "yellow") for line in worries(seen)]
+    lines = [Text(f"! {plain(line, 500)}", "yellow") for line in worries(seen)]
     return Group(*lines, pollers, Text(), queues, Text(), sets)
 
 

@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sidelamb_local.jobline import JobLine, Message, Report, read_line
+from sidelamb_local.plain import harmless
 from sidelamb_local.stack import POLLER, STACK
 
 if TYPE_CHECKING:
@@ -133,6 +134,13 @@ def line_text(source: str, said: JobLine | Report | Message | str | None, now: s
         now: When it was said, as it is shown.
         clock: The same, epoch s.
     """
+    text = _line_text(source, said, now, clock)
+    if text is not None:
+        text.plain = harmless(text.plain, kept="" if isinstance(said, JobLine) else "\n\t")
+    return text
+
+
+def _line_text(source: str, said: JobLine | Report | Message | str | None, now: str, clock: float) -> Text | None:
     if source == STACK:
         return Text.assemble((now, "dim"), " ", ("• ", "magenta"), (str(said), "magenta"))
     if source == POLLER and isinstance(said, str):

@@ -226,6 +226,19 @@ def test_all_are_rescheduled_with_progress_wherever_in_the_set_that_is(client, d
         entries.reschedule_all(float("nan"))
 
 
+def test_entries_that_were_read_are_moved_and_those_that_are_gone_are_not_counted(client, db):
+    fill(client, db, "retry", 4)
+    entries, _ = RetrySet(client).step()
+    RetrySet(client).delete(entries[0])
+    assert RetrySet(client).verbs() == ["retry", "delete", "kill", "reschedule"]
+    assert RetrySet(client).move("kill", entries[:2]) == (1, 0)
+    assert RetrySet(client).move("reschedule", entries[2:], at=NOW + 5) == (2, 0)
+    assert [entry.score for entry in RetrySet(client)] == [NOW + 5] * 2
+    for verb, at in (("reschedule", None), ("kill", NOW), ("bury", None)):
+        with pytest.raises(BadArgument):
+            RetrySet(client).move(verb, entries, at=at)
+
+
 def test_what_comes_in_meanwhile_stays(client, db):
     fill(client, db, "dead", 2_000)
     key = client.store.keys.dead

@@ -28,9 +28,9 @@ from sidelamb.wording import shown
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
-__all__ = ["Bulk", "DeadSet", "Entry", "Found", "Place", "RetrySet", "ScheduledSet", "Swept", "Verb"]
+__all__ = ["Bulk", "DeadSet", "Entry", "Found", "Move", "Place", "RetrySet", "ScheduledSet", "Swept", "Verb"]
 
 PAGE = 100
 SCAN_STEP = 1_000
@@ -41,6 +41,7 @@ BULK_BYTES = 4 * 1024 * 1024
 
 
 Verb = Literal["retry", "delete", "kill"]
+Move = Literal["retry", "delete", "kill", "reschedule"]
 
 
 class Entry(JobRecord):
@@ -105,6 +106,11 @@ class _Entries(View):
     @property
     def _key(self) -> bytes:
         return self._keys(self._name)
+
+    @property
+    def key(self) -> bytes:
+        """Its key in Redis."""
+        return self._key
 
     # --- looking -------------------------------------------------------------------------------------------
 
@@ -243,8 +249,46 @@ class _Entries(View):
         stayed = len(entries) - len(shifts)
         return Swept(moved, skipped, len(entries), rank + stayed if len(entries) == SWEEP_STEP else None)
 
+    def _move(
+        self, verb: Move, entries: Sequence[Entry], *, began: float = math.inf, at: float | None = None
+    ) -> Steps[Bulk]:
+        """Do something to entries that were read, a script for about each 4 MiB of them.
+
+        Args:
+            verb: retry, delete, kill or reschedule.
+            entries: as they were read; those that are not there any more are not counted.
+            began: epoch s of the whole operation's start; what came into the set later stays there.
+            at: epoch s, for reschedule.
+
+        Raises:
+            BadArgument: the set has no such verb, or there is no time.
+        """
+        if verb not in self.verbs() or (verb == "reschedule") != (at is not None):
+            raise BadArgument(f"{type(self).__name__} cannot {shown(verb)} so; it can {', '.join(self.verbs())}")
+        shifts, skipped = [], 0
+        for entry in entries:
+            if self._came_after(entry, began):
+                continue
+            try:
+                shifts.append(self._verbs()[verb](entry) if at is None else Shift(entry.raw, at=at))
+            except Malformed:
+                skipped += 1
+        moved = 0
+        for part in _parts(shifts):
+            there: list[int] = yield self._calls.shift(self._key, self._now(), part)
+            moved += sum(there)
+        return Bulk(moved, skipped)
+
     def _verbs(self) -> dict[str, Callable[[Entry], Shift]]:
         return {"retry": self._run_now, "delete": self._away}
+
+    def verbs(self) -> list[str]:
+        """Return what `move` can do here."""
+        return list(self._verbs())
+
+    def now(self) -> float:
+        """Return the client's time, epoch s."""
+        return self._now()
 
     def _retry_all(self, text: str = "", progress: Callable[[int], None] | None = None) -> Steps[Bulk]:
         """Put all entries, or all that contain `text`, on their queues now.
@@ -323,6 +367,7 @@ class _Entries(View):
     find, afind = blocking(_find), awaiting(_find)
     retry, aretry = blocking(_retry), awaiting(_retry)
     delete, adelete = blocking(_delete), awaiting(_delete)
+    move, amove = blocking(_move), awaiting(_move)
     sweep, asweep = blocking(_sweep), awaiting(_sweep)
     retry_all, aretry_all = blocking(_retry_all), awaiting(_retry_all)
     delete_all, adelete_all = blocking(_delete_all), awaiting(_delete_all)
@@ -398,6 +443,10 @@ class _Timed(_Entries):
 
     def _verbs(self) -> dict[str, Callable[[Entry], Shift]]:
         return {**super()._verbs(), "kill": self._to_dead}
+
+    def verbs(self) -> list[str]:
+        """Return what `move` can do here."""
+        return [*self._verbs(), "reschedule"]
 
     def _kill(self, entry: Entry) -> Steps[bool]:
         """Send an entry to `dead` as it is, without its hooks; say whether it was still there."""

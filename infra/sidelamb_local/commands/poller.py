@@ -1,0 +1,27 @@
+"""`sidelamb poller`: A poller."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sidelamb_local.commands.options import need
+
+
+def poller(
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="FILE", help="Settings. Default: sidelamb.toml, if there is one."),
+    ] = None,
+) -> None:
+    """Run a poller, as the container on AWS does: it takes jobs from Redis and has Lambda run them.
+
+    sidelamb poller
+    SIDELAMB_REDIS_URL=rediss://… SIDELAMB_FUNCTION=app-worker sidelamb poller
+    """
+    need(("aiohttp", "botocore"))
+    from sidelamb_handlers.poller.__main__ import main
+
+    raise typer.Exit(main(["--config", str(config)] if config else []))

@@ -1,0 +1,52 @@
+"""`sidelamb run`: One job in this process."""
+
+from __future__ import annotations
+
+import typer
+from rich.console import Console
+
+from sidelamb_local.commands.options import (
+    ArgsArgument,
+    JobsOption,
+    KwOption,
+    NameArgument,
+    TemplateOption,
+    keywords_of,
+    project_of,
+    values_of,
+)
+
+
+def run(
+    ctx: typer.Context,
+    name: NameArgument,
+    args: ArgsArgument = None,
+    kw: KwOption = None,
+    jobs: JobsOption = "",
+    template: TemplateOption = None,
+) -> None:
+    """Run one job in this process, without Redis and Lambda; breakpoint() works.
+
+    The arguments take the way of a real payload, through JSON. Nothing is retried: a job that fails shows its
+    traceback, and the exit status is 1.
+
+        sidelamb run jobs.resize 12
+        sidelamb run jobs.mail '{"to": "a@b.c"}' --kw subject=Hello
+    """
+    from sidelamb_local.run_job import find_job, load_jobs, run_job, users_traceback
+
+    values = values_of(ctx, args)
+    load_jobs(project_of(jobs, template))
+    job = find_job(name)
+    ran = run_job(job, values, keywords_of(kw))
+    err = Console(stderr=True)
+    if ran.error is not None and ran.failed:
+        typer.echo(users_traceback(ran.error), err=True, nl=False)
+        err.print(f"[red]✗[/] {job.name} failed after {ran.duration_ms:.0f} ms", highlight=False)
+        raise typer.Exit(1)
+    if ran.error is not None or ran.reason:
+        err.print(f"[yellow]∅[/] {job.name} {ran.outcome}: {ran.reason or ran.error}", highlight=False)
+        return
+    if ran.result is not None:
+        typer.echo(repr(ran.result))
+    err.print(f"[green]✓[/] {job.name} succeeded in {ran.duration_ms:.0f} ms", highlight=False)
