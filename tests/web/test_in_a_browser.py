@@ -10,12 +10,14 @@ import pytest
 from axe_core_python.base import AXE_SCRIPT
 from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 
 import sidelamb
-from sidelamb import Client
+from sidelamb import Batches, Client
+from sidelamb.api import Locks
 from sidelamb.testing import drain
 from tests.web.conftest import size
-from tests.web.stand import SCRIPT, entries, failed, fill
+from tests.web.stand import SCRIPT, _url, entries, failed, fill
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +38,12 @@ PAGES = (
     "/retries?q=bank",
     "/metrics",
     "/metric?name=shop.charge",
+    "/batches",
+    "/batch?bid=bad0",
+    "/periodic",
+    "/periodic/one?name=reports.nightly",
+    "/guards",
+    "/limit?kind=concurrent&name=bank",
     "/about",
     "/nowhere",
     "/queue?name=none",
@@ -111,7 +119,7 @@ def test_axe_finds_nothing_and_nothing_sticks_out(
 
 
 def test_a_name_that_is_a_script_is_shown_and_not_run(filled: redis.Redis, browser: Chrome, site: str) -> None:
-    for path in ("/queues", "/retries", "/busy", "/metrics"):
+    for path in ("/queues", "/retries", "/busy", "/metrics", "/batches", "/periodic", "/guards"):
         browser.get(f"{site}{path}")
         assert SCRIPT in browser.find_element(By.TAG_NAME, "body").text
         assert browser.title != "owned"
@@ -189,6 +197,52 @@ def test_queues_pause_clear_and_delete(db: redis.Redis, browser: Chrome, site: s
     press(browser, "Delete them all")
     assert "Nothing waits here" in said(browser)
     assert not db.llen("queue:mail")
+
+
+def test_a_batch_shows_its_tree_and_is_cancelled(db: redis.Redis, browser: Chrome, site: str) -> None:
+    fill(db, 2, hostile=False)
+    browser.get(f"{site}/batches")
+    press(browser, "Import of November")
+    assert "its photos" in said(browser)
+    press(browser, "its photos")
+    assert "0 of 4 through" in said(browser)
+    press(browser, "Cancel…")
+    press(browser, "Cancel it")
+    assert "1 cancelled." in said(browser)
+    (bid,) = [one.bid for one in Batches(Client(_url(db))).page() if one.cancelled_at]
+    assert browser.current_url.count(bid)
+
+
+def test_a_periodic_job_is_paused_resumed_and_run(db: redis.Redis, browser: Chrome, site: str) -> None:
+    fill(db, 2, hostile=False)
+    waiting = db.llen("queue:default")
+    browser.get(f"{site}/periodic")
+    labelled(browser, "Pause cache.warm")
+    assert db.sismember("sidelamb:periodic:paused", "cache.warm")
+    labelled(browser, "Resume cache.warm")
+    assert not db.sismember("sidelamb:periodic:paused", "cache.warm")
+    press(browser, "cache.warm")
+    press(browser, "Run now")
+    assert "1 enqueued." in said(browser)
+    assert "by hand" in said(browser)
+    assert db.llen("queue:default") == waiting + 1
+
+
+def test_places_and_locks_are_given_back(db: redis.Redis, browser: Chrome, site: str) -> None:
+    fill(db, 2, hostile=False)
+    browser.get(f"{site}/guards")
+    labelled(browser, "Give back the lock of lock1")
+    assert "1 given back." in said(browser)
+    assert [lock.jid for lock in Locks(Client(_url(db)))] == ["lock0", "lock2"]
+    browser.find_element(By.NAME, "q").send_keys("lock2", Keys.ENTER)
+    until(lambda: "lock0" not in said(browser))
+    assert "lock2" in said(browser)
+    press(browser, "bank")
+    labelled(browser, "Give back the place of job1")
+    assert "2 of 5 taken" in said(browser)
+    press(browser, "Reset…")
+    press(browser, "Reset it")
+    assert "bank" not in said(browser)
 
 
 def test_pollers_are_told_to_be_quiet_and_to_stop(db: redis.Redis, browser: Chrome, site: str) -> None:

@@ -41,6 +41,13 @@ SHOWN = (
     "/dead?q=*",
     "/metrics",
     "/metric?name=big",
+    "/batches",
+    *(f"/batch?bid=bad{n}" for n in (0, 1, 3)),
+    "/periodic",
+    *(f"/periodic/one?name={name}" for name in ("raw", "list", "odd")),
+    "/guards",
+    "/guards?q=lock1",
+    "/limit?kind=concurrent&name=bank",
     "/about",
 )
 PASSWORD = "anna:correct horse battery"
@@ -148,7 +155,19 @@ async def test_the_host_apps_callable_decides_who_sees_and_who_acts(
 
 async def test_read_only_is_read_only_for_all(filled: redis.Redis, web_server: RedisServer) -> None:
     async with caller(web_server, read_only=True) as http:
-        for path in ("/queues", "/queue", "/retries", "/retries/all", "/dead", "/job", "/busy"):
+        for path in (
+            "/queues",
+            "/queue",
+            "/retries",
+            "/retries/all",
+            "/dead",
+            "/job",
+            "/busy",
+            "/batch",
+            "/periodic",
+            "/guards",
+            "/limit",
+        ):
             assert (await act(http, path, do="delete", name="mail")).status_code == 403, path
         assert "read only" in (await http.get("/")).text
         assert (await act(http, "/theme", theme="dark", back="/")).status_code == 303
@@ -262,6 +281,12 @@ NAMES = (
     "total",
     "theme",
     "back",
+    "bid",
+    "kind",
+    "member",
+    "jid",
+    "limits",
+    "locks",
 )
 HOSTILE_TEXTS = (
     "-1",
@@ -301,7 +326,8 @@ def fuzzed(web_server: RedisServer) -> Any:
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     path=st.sampled_from(
-        [path.partition("?")[0] for path in SHOWN] + ["/job", "/retries/all", "/dead/all", "/theme", "/x"]
+        [path.partition("?")[0] for path in SHOWN]
+        + ["/job", "/limit", "/retries/all", "/dead/all", "/theme", "/x"]
     ),
     fields=st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=6),
     posted=st.booleans(),
