@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import socket
@@ -24,6 +25,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     processes = os.environ.get("PYTEST_XDIST_WORKER_COUNT")
     if processes:
         items[:] = dealt(items, int(processes))
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector thousands of tests and all that they import, which stay to the end anyway."""
+    gc.collect()
+    gc.freeze()
 
 
 def _binary() -> str:

@@ -21,8 +21,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 WHEEL = ROOT / "build" / "wheel"
-PROCESSES = "4"
-"""Most tests wait for real processes: four at a time use two cores well."""
+PROCESSES = "5"
+"""Most tests wait for real processes: five at a time use two cores well."""
 PACKAGES = ["sdk/sidelamb", "handlers/sidelamb_handlers", "infra/sidelamb_local"]
 
 
@@ -95,8 +95,8 @@ def main() -> int:
         print("── wheel: failed", flush=True)
         return 1
     environ = {"PYTHONPATH": str(WHEEL), "SIDELAMB_TEST_WHEEL": str(WHEEL)}
-    # The handlers' tests measure fractions of a second: a core for each.
-    alone = ["-n", "2", "--dist", "worksteal", "tests/handlers"]
+    # The handlers' tests measure fractions of a second: they wait more than they work, and run among themselves.
+    alone = ["-n", "3", "--dist", "worksteal", "tests/handlers"]
     rest = ["-n", PROCESSES, "--dist", "worksteal", "--ignore", "tests/handlers"]
     for name, words in (("handlers against the wheel", alone), ("the rest against the wheel", rest)):
         passed.append(tests(name, [*words, *pytest_words], environ))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -140,15 +141,18 @@ def test_a_runaway_job_is_bounded_by_what_is_in_flight():
     assert twice == pytest.approx({row: 2 * usd for row, usd in day.items()})
 
 
-def test_a_jobs_log_line_is_no_longer_than_the_bill_says(capfd):
+def test_a_jobs_log_line_is_no_longer_than_the_bill_says(monkeypatch):
     attempt = Attempt(
         "0:default", "default", {}, "8f1c6f6e-7f0a-4b1e-9a60-3f7e3c0f4b11", "default:0123456789abcdef"
     )
     attempt.payload |= {"class": "shop.orders.jobs.send_confirmation", "jid": "0" * 24}
     attempt.started_at, attempt.ended_at = 1_790_000_000.0, 1_790_000_000.2
     decision = Decision(Outcome.SUCCEEDED)
-    JobLog().ended(attempt, decision)
-    [line] = capfd.readouterr().out.splitlines()
+    log, said = JobLog(), io.StringIO()
+    for handler in log.logger.handlers:
+        monkeypatch.setattr(handler, "stream", said)
+    log.ended(attempt, decision)
+    [line] = said.getvalue().splitlines()
     assert json.loads(line)["outcome"] == "succeeded"
     assert len(line) + 26 <= JOB_LOG_BYTES  # CloudWatch counts 26 bytes more for each event
 

@@ -36,7 +36,7 @@ def until(holds, *tasks):
         told = "\n".join(task.said for task in tasks)
         assert time.monotonic() < deadline, f"it did not come to pass within a minute\n{told}"
         assert all(task.process.poll() is None for task in tasks), told
-        time.sleep(0.1)
+        time.sleep(0.3)
 
 
 def test_two_stacks_run_their_jobs_and_never_meet(shop_app, tmp_path):

@@ -30,11 +30,15 @@ def test_a_plan_has_every_fault_once_before_any_comes_twice_and_its_seed_tells_i
     assert {kind for kind, _ in steps[: len(KINDS)]} == set(KINDS)
 
 
+SEEDS = (1, 2, 3)
+"""A fault shows only if trouble meets it: as a rule in the first fire, by the third at the latest."""
+
+
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds processes in /proc")
 @pytest.mark.parametrize("mutant", MUTANTS)
 def test_the_fires_find_a_fault_that_is_put_into_the_code(tmp_path, mutant):
-    result = fire(tmp_path / "fire", 1, jobs=600, faults=6, kinds=MUTANTS[mutant], mutant=mutant, rest_s=5.0)
-    assert result.wrong
+    with_fault = {"jobs": 600, "faults": 6, "kinds": MUTANTS[mutant], "mutant": mutant, "rest_s": 5.0}
+    assert any(fire(tmp_path / f"fire {seed}", seed, **with_fault).wrong for seed in SEEDS)
 
 
 class TestVerdict:
