@@ -30,10 +30,11 @@ class LongWork:
     Args:
         what: what is done, like "retrying".
         total: how many entries there are to look at.
+        done: what has become of those that are done, like "looked at".
     """
 
-    def __init__(self, what: str, total: int) -> None:
-        self._what, self._total = what, total
+    def __init__(self, what: str, total: int, done: str = "looked at") -> None:
+        self._what, self._total, self._done = what, total, done
         self._asked = False
         self._bar: Progress | None = None
         self._task: TaskID | None = None
@@ -45,13 +46,14 @@ class LongWork:
         """Whether nobody has asked it to end."""
         return not self._asked
 
-    def far(self, looked: int) -> None:
-        """Say how many entries have been looked at."""
+    def far(self, looked: int, total: int | None = None) -> None:
+        """Say how many entries are done; and how many there are, if there are more by now."""
+        self._total = self._total if total is None else total
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=looked, total=max(self._total, looked))
         elif time.monotonic() - self._said_at > EVERY_S:
             self._said_at = time.monotonic()
-            note(f"{self._what}: {looked:,} of {self._total:,} looked at")
+            note(f"{self._what}: {looked:,} of {self._total:,} {self._done}")
 
     def __enter__(self) -> LongWork:  # noqa: PYI034
         if threading.current_thread() is threading.main_thread():

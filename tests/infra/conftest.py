@@ -18,10 +18,13 @@ from botocore.exceptions import ClientError
 
 from sidelamb_local.service import LambdaService
 from sidelamb_local.template import FunctionSpec
+from tests.infra.in_process import sidelamb
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
+
+__all__ = ["sidelamb"]
 
 HANDLERS = '''
 import ctypes, logging, os, pathlib, subprocess, sys, time

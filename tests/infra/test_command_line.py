@@ -12,55 +12,17 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from sidelamb import Client
 from sidelamb.api import RetrySet
 from sidelamb.testing import drain
-from sidelamb_local import bulk, cli, exporting, importing, log_file, redis_facts
+from sidelamb_local import bulk, exporting, importing, log_file, redis_facts
 from sidelamb_local.redis_server import RedisServer
+from tests.infra.in_process import PAGE, fields_of
 
-PAGE = Path(__file__).parents[2] / "docs" / "command-line.md"
 HOSTILE = "\x1b[31mred\x1b[0m[red]x[/]\nforged\u202e\x9b2J"
-
-
-class Said:
-    def __init__(self, status, out, err):
-        self.status, self.out, self.err = status, out, err
-
-    @property
-    def lines(self):
-        return self.out.splitlines()
-
-    @property
-    def objects(self):
-        return [json.loads(line) for line in self.lines]
-
-
-@pytest.fixture
-def sidelamb(redis_url, tmp_path, monkeypatch, capsys):
-    """Run the command in this process, in an empty folder."""
-    for name in list(os.environ):
-        if name.startswith(("SIDELAMB_", "REDIS_URL", "AWS_")):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("SIDELAMB_REDIS_URL", redis_url)
-    monkeypatch.chdir(tmp_path)
-
-    def run(*argv, given="n\n"):
-        read, write = os.pipe()
-        os.write(write, given.encode())
-        os.close(write)
-        with os.fdopen(read) as stdin:
-            monkeypatch.setattr(sys, "stdin", stdin)
-            monkeypatch.setattr(sys, "argv", ["sidelamb", *map(str, argv)])
-            with pytest.raises(SystemExit) as end:
-                cli.main()
-        out, err = capsys.readouterr()
-        return Said(end.value.code, out, err)
-
-    return run
 
 
 def payload(jid, **fields):
@@ -550,11 +512,6 @@ def test_a_failed_job_is_found_its_argument_put_right_and_it_succeeds(sidelamb, 
 # --- the page ---
 
 
-def fields_of(heading):
-    part = PAGE.read_text().split(f"### {heading}\n")[1].split("\n#")[0]
-    return re.findall(r"^\| `(\w+)` \|", part, re.MULTILINE)
-
-
 def test_the_page_says_which_fields_there_are(sidelamb, filled):
     job = sidelamb("jobs", "list", "retries", "--json").objects[0]
     assert list(job) == fields_of("A job")
@@ -571,13 +528,11 @@ def test_each_command_is_on_the_page_and_its_help_has_an_example(sidelamb):
     from sidelamb_local.commands import app
 
     named = [one.name or one.callback.__name__ for one in app.registered_commands]
-    for name in [
-        *named,
-        *(
-            f"jobs {one.name or one.callback.__name__}"
-            for one in app.registered_groups[0].typer_instance.registered_commands
-        ),
-    ]:
+    for group in app.registered_groups:
+        commands = group.typer_instance.registered_commands
+        named += [f"{group.name} {one.name or one.callback.__name__}" for one in commands]
+    assert "locks release-lost" in named
+    for name in named:
         assert f"`sidelamb {name}" in PAGE.read_text(), name
         if name != "version":
             assert (

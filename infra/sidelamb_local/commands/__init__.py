@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import typer
 
+from sidelamb_local.commands.batches import batches
 from sidelamb_local.commands.cancel import cancel
 from sidelamb_local.commands.cost import cost
 from sidelamb_local.commands.dev import dev
@@ -16,8 +17,11 @@ from sidelamb_local.commands.enqueue import enqueue
 from sidelamb_local.commands.export import export, import_
 from sidelamb_local.commands.init import init
 from sidelamb_local.commands.jobs import jobs
+from sidelamb_local.commands.limits import limits
+from sidelamb_local.commands.locks import locks
 from sidelamb_local.commands.logs import logs
 from sidelamb_local.commands.pause import pause, resume
+from sidelamb_local.commands.periodic import periodic
 from sidelamb_local.commands.poller import poller
 from sidelamb_local.commands.queues import queues
 from sidelamb_local.commands.run import run
@@ -53,6 +57,10 @@ app.command(context_settings=ARGUMENTS_MAY_LOOK_LIKE_OPTIONS)(enqueue)
 app.command()(status)
 app.command()(queues)
 app.add_typer(jobs, name="jobs")
+app.add_typer(batches, name="batches")
+app.add_typer(periodic, name="periodic")
+app.add_typer(limits, name="limits")
+app.add_typer(locks, name="locks")
 app.command()(pause)
 app.command()(resume)
 app.command()(cancel)

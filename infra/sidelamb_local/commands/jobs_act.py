@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import sys
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sidelamb_local.commands.asking import ask
 from sidelamb_local.commands.jobs_options import (
     AllOption,
     ClassOption,
@@ -22,7 +22,7 @@ from sidelamb_local.errors import LocalStackError
 
 if TYPE_CHECKING:
     from sidelamb.api.entries import Move
-    from sidelamb_local.places import Place, Wanted
+    from sidelamb_local.places import Place
 
 EXIT_INTERRUPTED = 130
 
@@ -192,7 +192,8 @@ def _act(
     place = place_of(set_, connect(redis))
     can(place, verb)
     if every and not yes:
-        _ask(verb, place, wanted)
+        which = f"all of {place.name} that match" if wanted else f"all {place.jobs.size():,} of {place.name}"
+        ask(f"{verb} {which}")
     ended = act(place, verb, wanted, at)
     say(f"{ended.moved:,} {DONE[verb]}, from {place.name}")
     if ended.skipped:
@@ -204,19 +205,6 @@ def _act(
     if ended.moved < len(wanted.jids) or ended.skipped:
         if wanted.jids:
             note(f"{len(wanted.jids) - ended.moved:,} of the ids are not in {place.name}, or are not meant")
-        raise typer.Exit(1)
-
-
-def _ask(verb: Move, place: Place, wanted: Wanted) -> None:
-    """Ask; end with status 1 if the answer is no."""
-    which = f"all of {place.name} that match" if wanted else f"all {place.jobs.size():,} of {place.name}"
-    typer.echo(f"{verb} {which}? [y/N] ", err=True, nl=False)
-    answer = sys.stdin.readline()
-    if not answer:
-        typer.echo(err=True)
-        raise LocalStackError("nobody answers, and nothing was done; say --yes")
-    if answer.strip().lower() not in {"y", "yes"}:
-        typer.echo("nothing was done", err=True)
         raise typer.Exit(1)
 
 

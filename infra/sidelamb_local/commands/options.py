@@ -145,6 +145,19 @@ def value_of(text: str) -> Any:
         return text
 
 
+def text_of(name: str) -> str:
+    """Return a name that Redis can be asked for.
+
+    Raises:
+        LocalStackError: it holds bytes that are no UTF-8.
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise LocalStackError(f"{name!r} is no text") from None
+    return name
+
+
 def keywords_of(pairs: list[str] | None) -> dict[str, Any]:
     """Return keyword arguments, each given as name=value."""
     keywords = {}
