@@ -84,7 +84,8 @@ def bar(status: BatchStatus) -> str:
     total, done = _sums(status)
     filled = BAR if not total else BAR * done // total
     end = f" {len(status.dead)} dead" if status.dead else ""
-    return f"\r{status.description or status.bid} [{'#' * filled:<{BAR}}] {done}/{total}{end}"
+    name = "".join(c if c.isprintable() else "?" for c in status.description or status.bid)
+    return f"\r{name} [{'#' * filled:<{BAR}}] {done}/{total}{end}"
 
 
 def _sums(status: BatchStatus) -> tuple[int, int]:
