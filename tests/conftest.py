@@ -27,10 +27,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         items[:] = dealt(items, int(processes))
 
 
-def pytest_collection_finish() -> None:
-    """Spare the garbage collector thousands of tests and all that they import, which stay to the end anyway."""
-    gc.collect()
-    gc.freeze()
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Spare the garbage collector thousands of tests and all that they import, which stay to the end anyway.
+
+    In one of many processes: hypothesis, in a process with few tests, takes what is frozen for what is gone.
+    """
+    if hasattr(session.config, "workerinput"):
+        gc.collect()
+        gc.freeze()
 
 
 def _binary() -> str:

@@ -87,19 +87,23 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--lint", action="store_true", help="only style, types and arrows")
     options, pytest_words = parser.parse_known_args()
-    passed = [step(name, command) for name, command in LINT]
     if options.lint:
+        passed = [step(name, command) for name, command in LINT]
         return 0 if all(passed) else 1
     print("── wheel", flush=True)
     if build_wheel():
         print("── wheel: failed", flush=True)
         return 1
     environ = {"PYTHONPATH": str(WHEEL), "SIDELAMB_TEST_WHEEL": str(WHEEL)}
-    # The handlers' tests measure fractions of a second: they wait more than they work, and run among themselves.
-    alone = ["-n", "3", "--dist", "worksteal", "tests/handlers"]
-    rest = ["-n", PROCESSES, "--dist", "worksteal", "--ignore", "tests/handlers"]
-    for name, words in (("handlers against the wheel", alone), ("the rest against the wheel", rest)):
-        passed.append(tests(name, [*words, *pytest_words], environ))
+    # The handlers' tests measure fractions of a second: they run among themselves. They wait more than they work,
+    # and leave time for what needs a core for a few seconds.
+    lint = subprocess.Popen(tool("tests.run", "--lint"), cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    alone = ["-n", "4", "--dist", "worksteal", "tests/handlers", *pytest_words]
+    passed = [tests("handlers against the wheel", alone, environ)]
+    print(lint.communicate()[0], end="", flush=True)
+    passed.append(lint.returncode == 0)
+    rest = ["-n", PROCESSES, "--dist", "worksteal", "--ignore", "tests/handlers", *pytest_words]
+    passed.append(tests("the rest against the wheel", rest, environ))
     return 0 if all(passed) else 1
 
 

@@ -36,6 +36,7 @@ def sidelamb(redis_url, tmp_path, monkeypatch, capsys):
             monkeypatch.delenv(name)
     monkeypatch.setenv("SIDELAMB_REDIS_URL", redis_url)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "160")
 
     def run(*argv, given="n\n"):
         read, write = os.pipe()

@@ -52,12 +52,12 @@ def _change_script(name: str, old: str, new: str) -> None:
 def _reap_early() -> None:
     from sidelamb.store import Store
 
-    expired, reap = Store.expired, Store.reap
+    overdue, reap = Store.overdue, Store.reap
 
-    def early_expired(self: Store, now: float, *args: Any, **options: Any) -> Any:
-        return expired(self, now + EARLY_S, *args, **options)
+    def early_overdue(self: Store, now: float, *args: Any, **options: Any) -> Any:
+        return overdue(self, now + EARLY_S, *args, **options)
 
     def early_reap(self: Store, *args: Any, now: float, **options: Any) -> Any:
         return reap(self, *args, now=now + EARLY_S, **options)
 
-    Store.expired, Store.reap = early_expired, early_reap  # type: ignore[method-assign]
+    Store.overdue, Store.reap = early_overdue, early_reap  # type: ignore[method-assign]
