@@ -37,7 +37,7 @@ MEMBERS = {"quick": 60, "later": 20, "failing": 15, "dying": 5}
 IN_A_BATCH = 4
 STEPS = 3
 """Of a chain."""
-KEYS = 4
+KEYS = 20
 """So many different unique jobs there are."""
 
 
