@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.faults.fire import MUTANTS, fire
+from tests.faults.fire import CARELESS, MUTANTS, fire
 
 
 def main() -> int:
@@ -22,7 +22,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="only this seed")
     parser.add_argument("--jobs", type=int, default=10_000, help="jobs in each (10000)")
     parser.add_argument("--faults", type=int, default=16, help="faults in each (16)")
-    parser.add_argument("--mutant", choices=list(MUTANTS), default="", help="put this fault into the code")
+    parser.add_argument("--mutant", choices=[*MUTANTS, CARELESS], default="", help="put this fault into the code")
     parser.add_argument("--json", type=Path, help="also write the figures there")
     options = parser.parse_args()
     seeds = [options.seed] if options.seed is not None else range(1, options.seeds + 1)

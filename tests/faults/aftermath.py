@@ -23,12 +23,12 @@ TICK = "tick"
 
 
 def stop_ticks(url: str, within_s: float) -> float:
-    """Wait until no tick is due, and pause the clock; return the next tick, epoch s."""
+    """Wait until some have come and none is due, and pause the clock; return the next tick, epoch s."""
     until, following = time.monotonic() + within_s, 0.0
     with redis.Redis.from_url(url) as db:
         while time.monotonic() < until:
             following = float(db.zscore("sidelamb:periodic:due", TICK) or 0)
-            if following > time.time():
+            if following > time.time() and db.exists(f"sidelamb:periodic:history:{TICK}"):
                 break
             time.sleep(0.1)
     Periodics(Client(url)).pause(TICK)

@@ -32,7 +32,7 @@ from tests.handlers.proxy import Proxy
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-__all__ = ["MUTANTS", "Result", "fire"]
+__all__ = ["CARELESS", "MUTANTS", "Result", "fire"]
 
 RESEND = "resend enqueue"
 MUTANTS = {
@@ -43,11 +43,13 @@ MUTANTS = {
     "no claim": ("repeat invocations",),
 }
 """Faults that can be put into the code, and in which troubles each does harm."""
+CARELESS = "careless"
+"""Faults in the features: they do harm without any trouble."""
 
 APP = Path(__file__).parent / "app"
 HURRY = Path(__file__).parent / "hurry"
 SANDBOXES = 4
-LIMIT = 2
+LIMIT = 1
 WINDOW = (4, 3.0)
 """The app's: so many jobs under its limit at once, so many under its window in so many seconds."""
 TICK_S = 5.0
@@ -106,7 +108,7 @@ def fire(
         jobs: how many are enqueued.
         faults: how many faults there are.
         kinds: of these.
-        mutant: a fault that is put into the code: of `MUTANTS`.
+        mutant: a fault that is put into the code: of `MUTANTS`, or `CARELESS`.
         rest_s: wait so long for everything to come to rest afterwards, seconds.
         say: told of each fault.
         progress: told how many jobs of all were finished.

@@ -28,7 +28,7 @@ MIX = {
     "batch": 2,
     "chain": 1,
     "unique": 2,
-    "limited": 1.5,
+    "limited": 0.7,
     "windowed": 0.5,
 }
 """Shares of the kinds of jobs, in percent."""
@@ -37,6 +37,8 @@ MEMBERS = {"quick": 60, "later": 20, "failing": 15, "dying": 5}
 IN_A_BATCH = 4
 STEPS = 3
 """Of a chain."""
+TOGETHER = {"limited": 3}
+"""Jobs that come so many one after the other."""
 KEYS = 20
 """So many different unique jobs there are."""
 
@@ -63,8 +65,10 @@ class Load(threading.Thread):
         if resend:
             enqueue = self._client.store.enqueue
             self._client.store.enqueue = lambda pairs: replace(enqueue(pairs), repeatable=True)  # type: ignore[method-assign]
-        self._marks, self._jobs, self._every_s = marks, jobs, lasts_s / jobs
-        self._draw = random.Random(seed)
+        self._marks, self._draw = marks, random.Random(seed)
+        drawn = self._draw.choices(list(MIX), list(MIX.values()), k=jobs)
+        self._kinds = [kind for kind in drawn for _ in range(TOGETHER.get(kind, 1))]
+        self._every_s = lasts_s / len(self._kinds)
         self.accepted: list[str] = []
         self.uncertain: list[str] = []
         self.batches: dict[str, tuple[str, ...]] = {}
@@ -77,9 +81,8 @@ class Load(threading.Thread):
 
     def run(self) -> None:
         """Enqueue everything; what Redis certainly did not store is enqueued again."""
-        kinds = self._draw.choices(list(MIX), list(MIX.values()), k=self._jobs)
         began = time.monotonic()
-        for n, kind in enumerate(kinds):
+        for n, kind in enumerate(self._kinds):
             time.sleep(max(0.0, began + n * self._every_s - time.monotonic()))
             while not self._is_through(kind, n):
                 self.refused += 1

@@ -144,9 +144,9 @@ class NotedWindow(Window):
         return super().taking(name, who, now, until)
 
 
-@job(name="limited", limit=Concurrent(2))
+@job(name="limited", limit=Concurrent(1))
 def limited(n: int) -> None:
-    """Run beside one other."""
+    """Run beside no other one."""
     with noted():
         time.sleep(0.2)
 
