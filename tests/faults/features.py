@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
     from tests.faults.verdict import Run
 
+    Runs = Mapping[str, Sequence[Run]]
+    Places = Mapping[str, Sequence[str]]
+
 __all__ = ["Batched", "Features", "callback_of", "features_verdict"]
 
 EVENTS = ("complete", "success", "death")
 CLOCKS_S = 0.25
 """So much shorter a window may be: a worker's time is read before its question reaches Redis."""
-
-Runs = "Mapping[str, Sequence[Run]]"
-Places = "Mapping[str, Sequence[str]]"
 
 
 @dataclass(frozen=True, slots=True)
