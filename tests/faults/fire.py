@@ -24,7 +24,7 @@ from sidelamb_local.redis_server import RedisServer
 from sidelamb_local.stack import Stack
 from tests.faults import aftermath
 from tests.faults.features import EVENTS, Features, callback_of, features_verdict
-from tests.faults.load import STEPS, Load
+from tests.faults.load import MIX, STEPS, Load
 from tests.faults.nemesis import KINDS, Nemesis, plan
 from tests.faults.verdict import runs_of, verdict
 from tests.handlers.proxy import Proxy
@@ -49,7 +49,7 @@ CARELESS = "careless"
 APP = Path(__file__).parent / "app"
 HURRY = Path(__file__).parent / "hurry"
 SANDBOXES = 4
-LIMIT = 1
+LIMIT = 2
 WINDOW = (4, 3.0)
 """The app's: so many jobs under its limit at once, so many under its window in so many seconds."""
 TICK_S = 5.0
@@ -95,6 +95,7 @@ def fire(
     jobs: int,
     faults: int,
     kinds: Sequence[str] = KINDS,
+    mix: Mapping[str, float] = MIX,
     mutant: str = "",
     rest_s: float = 120.0,
     say: Callable[[str], None] = lambda _: None,
@@ -108,6 +109,7 @@ def fire(
         jobs: how many are enqueued.
         faults: how many faults there are.
         kinds: of these.
+        mix: shares of the kinds of jobs.
         mutant: a fault that is put into the code: of `MUTANTS`, or `CARELESS`.
         rest_s: wait so long for everything to come to rest afterwards, seconds.
         say: told of each fault.
@@ -129,7 +131,16 @@ def fire(
             stack = _Stack(app, redis_url=proxy.url, concurrency=SANDBOXES, env=env, data_dir=folder / "data")
             with stack, _Deaths(rows) as deaths:
                 nemesis = Nemesis(stack, server, proxy, app / "template.yaml", say)
-                load = Load(server.url, proxy.url, marks, seed, jobs, faults * FAULT_S, resend=mutant == RESEND)
+                load = Load(
+                    server.url,
+                    proxy.url,
+                    marks,
+                    seed,
+                    jobs,
+                    faults * FAULT_S,
+                    mix=mix,
+                    resend=mutant == RESEND,
+                )
                 steps = plan(seed, faults, kinds)
                 load.start()
                 with ThreadPoolExecutor(1) as pool:

@@ -13,6 +13,7 @@ from sidelamb import Batch, Client, chain
 from sidelamb.errors import RedisError, RedisUncertain
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 __all__ = ["KEYS", "MIX", "STEPS", "Load"]
@@ -28,7 +29,7 @@ MIX = {
     "batch": 2,
     "chain": 1,
     "unique": 2,
-    "limited": 0.7,
+    "limited": 1,
     "windowed": 0.5,
 }
 """Shares of the kinds of jobs, in percent."""
@@ -37,8 +38,6 @@ MEMBERS = {"quick": 60, "later": 20, "failing": 15, "dying": 5}
 IN_A_BATCH = 4
 STEPS = 3
 """Of a chain."""
-TOGETHER = {"limited": 3}
-"""Jobs that come so many one after the other."""
 KEYS = 20
 """So many different unique jobs there are."""
 
@@ -58,7 +57,16 @@ class Load(threading.Thread):
     """
 
     def __init__(
-        self, url: str, proxied: str, marks: Path, seed: int, jobs: int, lasts_s: float, *, resend: bool
+        self,
+        url: str,
+        proxied: str,
+        marks: Path,
+        seed: int,
+        jobs: int,
+        lasts_s: float,
+        *,
+        mix: Mapping[str, float],
+        resend: bool,
     ) -> None:
         super().__init__(daemon=True)
         self._client = Client(proxied)
@@ -66,9 +74,8 @@ class Load(threading.Thread):
             enqueue = self._client.store.enqueue
             self._client.store.enqueue = lambda pairs: replace(enqueue(pairs), repeatable=True)  # type: ignore[method-assign]
         self._marks, self._draw = marks, random.Random(seed)
-        drawn = self._draw.choices(list(MIX), list(MIX.values()), k=jobs)
-        self._kinds = [kind for kind in drawn for _ in range(TOGETHER.get(kind, 1))]
-        self._every_s = lasts_s / len(self._kinds)
+        self._kinds = self._draw.choices(list(mix), list(mix.values()), k=jobs)
+        self._every_s = lasts_s / jobs
         self.accepted: list[str] = []
         self.uncertain: list[str] = []
         self.batches: dict[str, tuple[str, ...]] = {}

@@ -43,7 +43,9 @@ def test_the_fires_find_a_fault_that_is_put_into_the_code(tmp_path, mutant):
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds processes in /proc")
 def test_and_faults_in_batches_unique_jobs_limits_and_periodic_jobs(tmp_path):
-    result = fire(tmp_path / "fire", 1, jobs=300, faults=2, kinds=["kill sandboxes"], mutant=CARELESS, rest_s=5.0)
+    mix = {"quick": 40, "batch": 15, "unique": 15, "limited": 30}
+    kinds = ["kill sandboxes"]
+    result = fire(tmp_path / "fire", 1, jobs=100, faults=1, kinds=kinds, mix=mix, mutant=CARELESS, rest_s=7.0)
     found = "\n".join(result.wrong)
     for sentence in (
         "never told of its success",
