@@ -15,9 +15,9 @@ __all__ = ["BEGIN", "END", "put_in", "table"]
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "guarantees.md"
 BEGIN, END = "<!-- figures of the fires -->", "<!-- end of the figures -->"
-HEAD = """\
-| seed | accepted | finished | elsewhere | lost | ran twice | uncertain | refused | jobs flow again | at rest |
-|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"""
+COLUMNS = ("seed", "accepted", "finished", "elsewhere", "lost", "ran twice", "uncertain", "refused")
+COLUMNS += ("jobs flow again", "at rest", "batches", "chains", "unique", "under limits", "ticks")
+HEAD = f"| {' | '.join(COLUMNS)} |\n|{'---:|' * len(COLUMNS)}"
 
 
 def table(results: list[dict[str, Any]]) -> str:
@@ -30,7 +30,8 @@ def table(results: list[dict[str, Any]]) -> str:
         raise ValueError(f"in the fires with seeds {wrong} something did not hold; see what, and mend it")
     rows = [
         f"| {r['seed']} | {r['jobs']:,} | {r['finished']:,} | {r['elsewhere']:,} | 0 | {r['ran_twice']:,} | "
-        f"{r['uncertain']:,} | {r['refused']:,} | {r['flows_s']:.1f} s, {r['slowest']} | {r['rest_s']:.0f} s |"
+        f"{r['uncertain']:,} | {r['refused']:,} | {r['flows_s']:.1f} s, {r['slowest']} | {r['rest_s']:.0f} s | "
+        f"{r['batches']:,} | {r['chains']:,} | {r['unique']:,} | {r['limited']:,} | {r['ticks']:,} |"
         for r in results
     ]
     return "\n".join([HEAD, *rows])

@@ -8,32 +8,31 @@ from __future__ import annotations
 
 import math
 import os
-import random
 import shutil
 import sqlite3
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
-import orjson
 import redis
 
-from sidelamb import Client
-from sidelamb.errors import RedisError, RedisUncertain
 from sidelamb_local.redis_server import RedisServer
 from sidelamb_local.stack import Stack
+from tests.faults import aftermath
+from tests.faults.features import EVENTS, Features, callback_of, features_verdict
+from tests.faults.load import MIX, STEPS, Load
 from tests.faults.nemesis import KINDS, Nemesis, plan
 from tests.faults.verdict import runs_of, verdict
 from tests.handlers.proxy import Proxy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-__all__ = ["MUTANTS", "Result", "fire"]
+__all__ = ["CARELESS", "MUTANTS", "Result", "fire"]
 
 RESEND = "resend enqueue"
 MUTANTS = {
@@ -44,12 +43,17 @@ MUTANTS = {
     "no claim": ("repeat invocations",),
 }
 """Faults that can be put into the code, and in which troubles each does harm."""
+CARELESS = "careless"
+"""Faults in the features: they do harm without any trouble."""
 
 APP = Path(__file__).parent / "app"
 HURRY = Path(__file__).parent / "hurry"
-MIX = {"quick": 80, "slow": 4, "later": 6, "failing": 4, "crashing": 0.3, "walk": 2, "scheduled": 3.7}
-"""Shares of the kinds of jobs, in percent."""
 SANDBOXES = 4
+LIMIT = 2
+WINDOW = (4, 3.0)
+"""The app's: so many jobs under its limit at once, so many under its window in so many seconds."""
+TICK_S = 5.0
+"""The hurried system's minute."""
 FAULT_S = 4.5
 """A fault and the pause after it last about so long: the load is spread over all of them."""
 
@@ -73,6 +77,14 @@ class Result:
     """That fault."""
     rest_s: float
     """From the end of the last fault and of the load until all was at rest."""
+    batches: int
+    chains: int
+    unique: int
+    """Unique jobs that were stored."""
+    limited: int
+    """Runs under a limit."""
+    ticks: int
+    """For which a job was enqueued."""
     wrong: list[str]
 
 
@@ -83,6 +95,7 @@ def fire(
     jobs: int,
     faults: int,
     kinds: Sequence[str] = KINDS,
+    mix: Mapping[str, float] = MIX,
     mutant: str = "",
     rest_s: float = 120.0,
     say: Callable[[str], None] = lambda _: None,
@@ -96,7 +109,8 @@ def fire(
         jobs: how many are enqueued.
         faults: how many faults there are.
         kinds: of these.
-        mutant: a fault that is put into the code: of `MUTANTS`.
+        mix: shares of the kinds of jobs.
+        mutant: a fault that is put into the code: of `MUTANTS`, or `CARELESS`.
         rest_s: wait so long for everything to come to rest afterwards, seconds.
         say: told of each fault.
         progress: told how many jobs of all were finished.
@@ -106,6 +120,7 @@ def fire(
     rows = sqlite3.connect(ledger, isolation_level=None, check_same_thread=False)
     rows.execute("PRAGMA journal_mode=WAL")
     rows.execute("CREATE TABLE runs (jid TEXT, mark TEXT, at REAL, pid INTEGER, place TEXT)")
+    rows.execute("CREATE TABLE passes (at REAL)")
     app = shutil.copytree(APP, folder / "app", ignore=shutil.ignore_patterns("__pycache__"))
     env = {"LEDGER": str(ledger), "FAULTS_HURRY": "1", "FAULTS_MUTANT": mutant}
     was = os.environ.get("PYTHONPATH", "")
@@ -116,7 +131,16 @@ def fire(
             stack = _Stack(app, redis_url=proxy.url, concurrency=SANDBOXES, env=env, data_dir=folder / "data")
             with stack, _Deaths(rows) as deaths:
                 nemesis = Nemesis(stack, server, proxy, app / "template.yaml", say)
-                load = _Load(server.url, proxy.url, marks, seed, jobs, faults * FAULT_S, resend=mutant == RESEND)
+                load = Load(
+                    server.url,
+                    proxy.url,
+                    marks,
+                    seed,
+                    jobs,
+                    faults * FAULT_S,
+                    mix=mix,
+                    resend=mutant == RESEND,
+                )
                 steps = plan(seed, faults, kinds)
                 load.start()
                 with ThreadPoolExecutor(1) as pool:
@@ -127,16 +151,34 @@ def fire(
                     harm.result()
                 load.join()
                 over = time.monotonic()
-                _rest(server.url, lambda: progress(_finished(rows), jobs), rest_s)
+                next_tick = aftermath.stop_ticks(server.url, rest_s)
+                aftermath.rest(server.url, lambda: progress(_finished(rows), jobs), rest_s)
                 until = time.monotonic()
             proxy.close()
             runs = runs_of(rows.execute("SELECT * FROM runs").fetchall(), deaths.at, until)
             ends = [at for (at,) in rows.execute("SELECT at FROM runs WHERE mark = 'E' ORDER BY at")]
-            places = _places(server.url)
+            passes = [at for (at,) in rows.execute("SELECT at FROM passes")]
+            places = aftermath.places_in(server.url)
+            ticks = aftermath.ticks_in(server.url)
+            features = Features(
+                batches=aftermath.batches_in(server.url, load.batches, load.doubtful),
+                chains=aftermath.chains_in(server.url, load.chains),
+                steps=STEPS,
+                unique={key: sorted(jids) for key, jids in load.unique.items()},
+                locks=aftermath.locks_in(server.url),
+                limited=load.limited,
+                most=LIMIT,
+                passes=passes,
+                window=WINDOW,
+                ticks=[at for at, _ in ticks],
+                next_tick=next_tick,
+                tick_s=TICK_S,
+            )
     finally:
         os.environ["PYTHONPATH"] = was
         rows.close()
     accepted = load.accepted + [jid for jid in load.uncertain if jid in runs or jid in places]
+    accepted += _made_by_the_system(features, [jid for _, jid in ticks], runs, places)
     done = {jid for jid in accepted if any(r.end is not None and not r.failed for r in runs.get(jid, ()))}
     return Result(
         seed,
@@ -149,8 +191,23 @@ def fire(
         Counter(kind for kind, _ in steps),
         *max(_waits([(at, kind) for at, kind in nemesis.over if at < load.over], ends), default=(0.0, "")),
         until - over,
-        verdict(accepted, runs, places, nemesis.unheard),
+        len(features.batches),
+        len(features.chains),
+        sum(len([jid for jid in jids if jid in runs]) for jids in features.unique.values()),
+        sum(len(runs.get(jid, ())) for jid in features.limited) + len(passes),
+        len(ticks),
+        verdict(accepted, runs, places, nemesis.unheard) + features_verdict(features, runs, places),
     )
+
+
+def _made_by_the_system(
+    features: Features, ticks: Sequence[str], runs: Mapping[str, object], places: Mapping[str, object]
+) -> list[str]:
+    """Return ids of the jobs that nobody has enqueued: ticks, callbacks, and steps of chains."""
+    calls = [callback_of(bid, event) for bid in features.batches for event in EVENTS]
+    steps = dict.fromkeys(jid for one in features.chains.values() for jid in (*one.jobs, *one.pending))
+    seen = [jid for jid in (*calls, *steps) if jid in runs or jid in places]
+    return [*dict.fromkeys(ticks), *seen]
 
 
 class _Server(RedisServer):
@@ -167,49 +224,6 @@ class _Stack(Stack):
 
     def _look_again(self) -> None:
         pass
-
-
-class _Load(threading.Thread):
-    """Enqueues a mix of jobs, through what the nemesis breaks, and knows what was accepted."""
-
-    def __init__(
-        self, url: str, proxied: str, marks: Path, seed: int, jobs: int, lasts_s: float, *, resend: bool
-    ) -> None:
-        super().__init__(daemon=True)
-        self._client = Client(proxied)
-        if resend:
-            enqueue = self._client.store.enqueue
-            self._client.store.enqueue = lambda pairs: replace(enqueue(pairs), repeatable=True)  # type: ignore[method-assign]
-        self._marks, self._jobs, self._every_s = marks, jobs, lasts_s / jobs
-        self._draw = random.Random(seed)
-        self.accepted: list[str] = []
-        self.uncertain: list[str] = []
-        self.refused = 0
-        self.over = 0.0
-        """When all were enqueued, by the monotonic clock."""
-
-    def run(self) -> None:
-        """Enqueue everything; what Redis certainly did not store is enqueued again."""
-        kinds = self._draw.choices(list(MIX), list(MIX.values()), k=self._jobs)
-        began = time.monotonic()
-        for n, kind in enumerate(kinds):
-            time.sleep(max(0.0, began + n * self._every_s - time.monotonic()))
-            while True:
-                try:
-                    self.accepted.append(self._enqueue(kind, n))
-                except RedisUncertain as error:
-                    self.uncertain += error.jids
-                except RedisError:
-                    self.refused += 1
-                    time.sleep(0.05)
-                    continue
-                break
-        self.over = time.monotonic()
-
-    def _enqueue(self, kind: str, n: int) -> str:
-        if kind == "scheduled":
-            return self._client.enqueue_in(self._draw.uniform(0, 8), "quick", n)
-        return self._client.enqueue(kind, n, *([str(self._marks)] if kind == "crashing" else []))
 
 
 class _Deaths(threading.Thread):
@@ -258,33 +272,3 @@ def _waits(over: Sequence[tuple[float, str]], ends: Sequence[float]) -> Iterator
     """Yield how long it took from a fault's end until a job ended, and the fault."""
     for at, kind in over:
         yield next((end for end in ends if end > at), math.inf) - at, kind
-
-
-def _rest(url: str, look: Callable[[], None], within_s: float) -> None:
-    """Wait until nothing waits, runs, or falls due any more."""
-    until = time.monotonic() + within_s
-    with redis.Redis.from_url(url) as db:
-        while time.monotonic() < until:
-            look()
-            busy = db.exists("sidelamb:leases", "schedule", "retry")
-            if not busy and not any(db.llen(key) for key in db.keys("*queue:*") + db.keys("sidelamb:alone:*")):
-                return
-            time.sleep(0.2)
-
-
-def _places(url: str) -> dict[str, list[str]]:
-    """Return where each job is that is in Redis."""
-    found: dict[str, list[str]] = defaultdict(list)
-    with redis.Redis.from_url(url) as db:
-        for key, raw in _payloads(db):
-            found[orjson.loads(raw)["jid"]].append(key)
-    return found
-
-
-def _payloads(db: redis.Redis) -> Iterator[tuple[str, Any]]:
-    for key in (*db.keys("queue:*"), *db.keys("sidelamb:alone:*")):
-        yield from ((key.decode(), raw) for raw in db.lrange(key, 0, -1))
-    for name in ("schedule", "retry", "dead"):
-        yield from ((name, raw) for raw in db.zrange(name, 0, -1))
-    for key in db.keys("sidelamb:lease:*"):
-        yield from ((key.decode(), raw) for field, raw in db.hgetall(key).items() if field[:1].isdigit())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.fire import MUTANTS, fire
+from tests.faults.fire import CARELESS, MUTANTS, fire
 from tests.faults.nemesis import KINDS, plan
 from tests.faults.verdict import Run, runs_of, verdict
 
@@ -39,6 +39,22 @@ SEEDS = (1, 2, 3)
 def test_the_fires_find_a_fault_that_is_put_into_the_code(tmp_path, mutant):
     with_fault = {"jobs": 600, "faults": 6, "kinds": MUTANTS[mutant], "mutant": mutant, "rest_s": 5.0}
     assert any(fire(tmp_path / f"fire {seed}", seed, **with_fault).wrong for seed in SEEDS)
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds processes in /proc")
+def test_and_faults_in_batches_unique_jobs_limits_and_periodic_jobs(tmp_path):
+    mix = {"quick": 40, "batch": 15, "unique": 15, "limited": 30}
+    kinds = ["kill sandboxes"]
+    result = fire(tmp_path / "fire", 1, jobs=100, faults=1, kinds=kinds, mix=mix, mutant=CARELESS, rest_s=7.0)
+    found = "\n".join(result.wrong)
+    for sentence in (
+        "never told of its success",
+        "had acknowledged it, and it",
+        "is held by",
+        "ran at once",
+        "was enqueued 2 times",
+    ):
+        assert sentence in found
 
 
 class TestVerdict:

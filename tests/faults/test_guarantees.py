@@ -34,8 +34,11 @@ def test_the_figures_are_those_of_ten_fires_in_which_nothing_was_lost():
 def test_figures_are_put_in_only_if_everything_held():
     figures = {"seed": 1, "jobs": 9_000, "finished": 8_999, "elsewhere": 1, "ran_twice": 2, "uncertain": 3}
     figures |= {"refused": 4, "flows_s": 1.23, "slowest": "partition", "rest_s": 45.6, "wrong": []}
+    figures |= {"batches": 5, "chains": 6, "unique": 7, "limited": 8, "ticks": 9}
     page = f"before\n{BEGIN}\nold\n{END}\nafter"
-    assert "| 1 | 9,000 | 8,999 | 1 | 0 | 2 | 3 | 4 | 1.2 s, partition | 46 s |\n" in put_in(page, [figures])
+    assert "| 1 | 9,000 | 8,999 | 1 | 0 | 2 | 3 | 4 | 1.2 s, partition | 46 s | 5 | 6 | 7 | 8 | 9 |\n" in put_in(
+        page, [figures]
+    )
     assert "old" not in put_in(page, [figures])
     with pytest.raises(ValueError, match=r"seeds \[1\] something did not hold"):
         put_in(page, [figures | {"wrong": ["job x is lost"]}])

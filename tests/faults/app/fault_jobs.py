@@ -8,12 +8,16 @@ import os
 import sqlite3
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from sidelamb import current_job, job
+from sidelamb import Kill, current_job, job, periodic
+from sidelamb.limits import Concurrent, Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from sidelamb import BatchStatus
+    from sidelamb.effects import Effect
 
 _db: sqlite3.Connection | None = None
 
@@ -26,11 +30,16 @@ def note(mark: str) -> None:
 
 def write(jid: str, mark: str, place: str) -> None:
     """Write one row."""
+    ledger().execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?)", (jid, mark, time.monotonic(), os.getpid(), place))
+
+
+def ledger() -> sqlite3.Connection:
+    """Return where it is written."""
     global _db  # noqa: PLW0603 - one connection for a sandbox's life
     if _db is None:
         _db = sqlite3.connect(os.environ["LEDGER"], timeout=20, isolation_level=None, check_same_thread=False)
         _db.execute("PRAGMA synchronous=OFF")
-    _db.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?)", (jid, mark, time.monotonic(), os.getpid(), place))
+    return _db
 
 
 @contextlib.contextmanager
@@ -94,3 +103,64 @@ def walk(n: int, *, cursor: int | None = None) -> Iterator[int]:
         for item in range(cursor or 0, 20):
             time.sleep(0.01)
             yield item + 1
+
+
+@job(name="dying", max_retries=5)
+def dying(n: int) -> None:
+    """Go to the dead set."""
+    with noted():
+        raise Kill("as it should")
+
+
+@job(name="told")
+def told(status: BatchStatus, options: dict[str, object]) -> None:
+    """Be a callback of a batch."""
+    with noted():
+        pass
+
+
+@job(name="step")
+def step(trail: list[str]) -> list[str]:
+    """Hand on which steps it came through."""
+    with noted():
+        return [*trail, current_job().jid]
+
+
+@job(name="single", unique_for=600)
+def single(key: int) -> None:
+    """Be the only one of its key."""
+    with noted():
+        time.sleep(0.1)
+
+
+class NotedWindow(Window):
+    """Knows when each job that was let in has asked."""
+
+    asked: ClassVar[dict[str, float]] = {}
+
+    def taking(self, name: str, who: str, now: float, until: float) -> Effect:
+        """Take note."""
+        self.asked[who] = now
+        return super().taking(name, who, now, until)
+
+
+@job(name="limited", limit=Concurrent(2))
+def limited(n: int) -> None:
+    """Run beside one other."""
+    with noted():
+        time.sleep(0.2)
+
+
+@job(name="windowed", limit=NotedWindow(4, per=3.0))
+def windowed(n: int) -> None:
+    """Note when it was let in."""
+    with noted():
+        ledger().execute("INSERT INTO passes VALUES (?)", (NotedWindow.asked[current_job().jid],))
+
+
+@periodic("* * * * *", missed="all")
+@job(name="tick")
+def tick() -> None:
+    """Be there each minute, of which sitecustomize.py makes five seconds."""
+    with noted():
+        pass

@@ -1,4 +1,4 @@
-"""Five faults that can be put into the code, to see that the fires find them.
+"""Faults that can be put into the code, to see that the fires find them.
 
 Loaded by the processes of the system under fire, before anything else: plain, and no imports at the top but the
 standard library's.
@@ -19,6 +19,15 @@ SCRIPTS = {
     "no claim": ("claim", "if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return 0 end", "do return 1 end"),
 }
 """Script, and what is replaced in its text."""
+CARELESS = (
+    ("settle", "if not is[2] and redis.call('SCARD', level.pending) == 0 then", "if false then"),
+    ("settle", "redis.call('LPUSH', list, call[1] .. world.stamp)", "for _ = 1, 2 do %s end"),
+    ("settle", "if redis.call('GET', e.keys[1]) ~= e.args[1] then return end", "do return end"),
+    ("begin", "if redis.call('ZCARD', key) >= tonumber(e.args[4]) then", "if false then"),
+    ("tick", "call_in_chunks('LPUSH', KEYS[5], history, 1, N)", "for _ = 1, 2 do %s end"),
+)
+"""One fault for each of the features, all at once: a batch never ends, its callback is pushed twice, a lock is
+kept, a limit is none, a tick is noted twice. `%s` is what was there."""
 
 EARLY_S = 60.0
 
@@ -27,6 +36,9 @@ def put_in(mutant: str) -> None:
     """Change the code of this process."""
     if mutant in SCRIPTS:
         _change_script(*SCRIPTS[mutant])
+    elif mutant == "careless":
+        for script, old, new in CARELESS:
+            _change_script(script, old, new.replace("%s", old))
     elif mutant == "reap early":
         _reap_early()
 

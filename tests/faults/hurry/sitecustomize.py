@@ -1,14 +1,19 @@
-"""Loaded by every process of the system under fire: short leases, a note of each outcome that Redis has
-acknowledged, and a mutant if one is asked for.
+"""Loaded by every process of the system under fire: short leases, short minutes, a note of each outcome that Redis
+has acknowledged, and a mutant if one is asked for.
 
-Leases of half a minute would make a suite of faults take an hour.
+Leases of half a minute would make a suite of faults take an hour, and a fire would see two ticks.
 """
 
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 if os.environ.get("FAULTS_HURRY"):
+    from sidelamb import cron
     from sidelamb_handlers.poller import flight
     from sidelamb_handlers.settler import Settler
 
@@ -28,6 +33,16 @@ if os.environ.get("FAULTS_HURRY"):
                     fault_jobs.write("", "A", f"{self._lease} {field}")
 
     Settler.flush = noting  # type: ignore[method-assign]
+
+    FASTER = 12
+    ticks_after = cron.ticks_after
+
+    def hurried(name: str, line: str, tz: str, at: float) -> Iterator[float]:
+        """The same by a clock that is twelve times as fast: a minute is five seconds."""
+        for tick in ticks_after(name, line, tz, at * FASTER):
+            yield tick / FASTER
+
+    cron.ticks_after = hurried
 
 if os.environ.get("FAULTS_MUTANT"):
     import mutants
