@@ -37,7 +37,7 @@ SEEDS = (1, 2, 3)
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds processes in /proc")
 @pytest.mark.parametrize("mutant", MUTANTS)
 def test_the_fires_find_a_fault_that_is_put_into_the_code(tmp_path, mutant):
-    with_fault = {"jobs": 600, "faults": 6, "kinds": MUTANTS[mutant], "mutant": mutant, "rest_s": 5.0}
+    with_fault = {"jobs": 300, "faults": 3, "kinds": MUTANTS[mutant], "mutant": mutant, "rest_s": 5.0}
     assert any(fire(tmp_path / f"fire {seed}", seed, **with_fault).wrong for seed in SEEDS)
 
 
