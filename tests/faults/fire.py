@@ -2,6 +2,8 @@
 
 python -m tests.faults                          ten seeds, 10,000 jobs each
 python -m tests.faults --mutant "reap early"    the same with a fault in the code, which must be found
+
+One at a time on a machine: the nemesis finds sandboxes by their function's name, those of another fire too.
 """
 
 from __future__ import annotations
