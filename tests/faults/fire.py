@@ -132,7 +132,7 @@ def fire(
             proxy = Proxy(server.url)
             stack = _Stack(app, redis_url=proxy.url, concurrency=SANDBOXES, env=env, data_dir=folder / "data")
             with stack, _Deaths(rows) as deaths:
-                nemesis = Nemesis(stack, server, proxy, app / "template.yaml", say)
+                nemesis = Nemesis(stack, server, proxy, app / "template.yaml", ledger, say)
                 load = Load(
                     server.url,
                     proxy.url,

@@ -85,13 +85,21 @@ class Nemesis:
         server: its Redis.
         proxy: what all of it talks to Redis through.
         template: the app's template, which may be written.
+        ledger: of its jobs, by which its own processes are known.
         say: told of each fault.
     """
 
     def __init__(
-        self, stack: Stack, server: RedisServer, proxy: Proxy, template: Path, say: Callable[[str], None]
+        self,
+        stack: Stack,
+        server: RedisServer,
+        proxy: Proxy,
+        template: Path,
+        ledger: Path,
+        say: Callable[[str], None],
     ) -> None:
         self._stack, self._server, self._proxy, self._template, self._say = stack, server, proxy, template, say
+        self._ledger = ledger
         self.unheard: list[tuple[float, float]] = []
         """From when to when each fault lasted that keeps Redis from being heard, by the monotonic clock."""
         self.over: list[tuple[float, str]] = []
@@ -116,17 +124,17 @@ class Nemesis:
                 time.sleep(draw.uniform(0.1, 1.5))
                 self._stack.restart_poller()
             case "kill sandboxes":
-                for pid in sandboxes(self._stack.worker_function):
+                for pid in sandboxes(self._stack.worker_function, self._ledger):
                     _signal(pid, signal.SIGKILL)
             case "kill the scheduler":
-                for pid in sandboxes(self._stack.scheduler_function):
+                for pid in sandboxes(self._stack.scheduler_function, self._ledger):
                     _signal(pid, signal.SIGKILL)
             case "restart Redis":
                 self._server.kill()
                 time.sleep(draw.uniform(0.1, 2.0))
                 self._server.start()
             case "stop a sandbox":
-                for pid in sandboxes(self._stack.worker_function)[:1]:
+                for pid in sandboxes(self._stack.worker_function, self._ledger)[:1]:
                     _stopped(pid, LEASE_S)
             case "stop the poller":
                 if self._stack.poller_pid:
@@ -231,14 +239,15 @@ class Nemesis:
             answer.read()
 
 
-def sandboxes(function: str) -> list[int]:
-    """Return the process ids of a function's sandboxes."""
+def sandboxes(function: str, ledger: Path) -> list[int]:
+    """Return the process ids of a function's sandboxes in the fire with this ledger: others may burn beside it."""
     found = []
     for name in os.listdir("/proc"):  # noqa: PTH208
         if name.isdigit():
             with contextlib.suppress(OSError):
                 environ = Path(f"/proc/{name}/environ").read_bytes()
-                if f"AWS_LAMBDA_FUNCTION_NAME={function}\0".encode() in environ + b"\0":
+                words = environ.split(b"\0")
+                if {f"AWS_LAMBDA_FUNCTION_NAME={function}".encode(), f"LEDGER={ledger}".encode()} <= {*words}:
                     found.append(int(name))
     return sorted(found)
 

@@ -64,14 +64,16 @@ def test_killing_a_sandbox_loses_nothing_and_charges_no_job_of_many(system):
     assert system.db.get("stat:failed") is None
 
 
-def _sandboxes(function: str) -> list[int]:
+def _sandboxes(function: str, ledger: Path) -> list[int]:
+    """The process ids of a function's sandboxes in the system with this ledger: others may run beside it."""
+    mine = {b"AWS_LAMBDA_FUNCTION_NAME=" + function.encode(), b"LEDGER=" + str(ledger).encode()}
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             environ = (folder / "environ").read_bytes()
         except OSError:
             continue
-        if b"AWS_LAMBDA_FUNCTION_NAME=" + function.encode() + b"\0" in environ:
+        if mine <= {*environ.split(b"\0")}:
             found.append(int(folder.name))
     return found
 
@@ -87,7 +89,7 @@ def test_killing_the_scheduler_in_mid_pass_loses_nothing_and_promotes_nothing_tw
     system.client.enqueue_in(0.5, "noop", 0)  # warms the scheduler up
     system.wait(lambda: system.processed() == 1)
     system.wait(lambda: system.db.zcard("schedule") < JOBS)
-    for pid in _sandboxes("ledger-scheduler"):
+    for pid in _sandboxes("ledger-scheduler", system.ledger):
         os.kill(pid, signal.SIGKILL)
     system.wait(lambda: system.processed() == JOBS + 1, 60)
     system.wait(system.at_rest)
