@@ -546,10 +546,16 @@ def test_each_command_is_on_the_page_and_its_help_has_an_example(sidelamb):
 
 
 def process(redis_url, *argv, **more):
+    """The command in a process of its own, that Ctrl-C ends even if the suite runs where a shell ignores it."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("SIDELAMB_")} | {
         "SIDELAMB_REDIS_URL": redis_url
     }
-    return subprocess.Popen([sys.executable, "-m", "sidelamb_local.cli", *argv], env=env, **more)
+    command = [sys.executable, "-m", "sidelamb_local.cli", *argv]
+    was = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(command, env=env, **more)
+    finally:
+        signal.signal(signal.SIGINT, was)
 
 
 def test_a_reader_that_leaves_ends_it_quietly(redis_url, db):
