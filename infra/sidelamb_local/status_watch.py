@@ -30,7 +30,7 @@ EVERY_S = 1.0
 
 
 def watch_status(client: Client) -> None:
-    """Show it until somebody presses Ctrl-C.
+    """Show it until somebody presses Ctrl-C, or closes the terminal.
 
     Raises:
         LocalStackError: there is no terminal to show it on.
@@ -40,7 +40,7 @@ def watch_status(client: Client) -> None:
         raise LocalStackError("--watch needs a terminal; without one: sidelamb status, or --json")
     try:
         with Live(_look(client), console=console, screen=True, auto_refresh=False) as live:
-            while True:
+            while console.is_terminal:  # which one that was closed is no more
                 time.sleep(EVERY_S)
                 live.update(_look(client), refresh=True)
     except KeyboardInterrupt:

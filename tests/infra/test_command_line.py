@@ -584,6 +584,17 @@ def test_the_watch_shows_what_changes_until_ctrl_c(redis_url, db, tmp_path):
     assert b"Traceback" not in seen
 
 
+def test_the_watch_ends_with_its_terminal(redis_url, tmp_path):
+    master, slave = pty.openpty()
+    with process(
+        redis_url, "status", "--watch", stdin=slave, stdout=slave, stderr=slave, cwd=tmp_path
+    ) as watching:
+        os.close(slave)
+        read_until(master, b"no poller")
+        os.close(master)
+        watching.wait(20)
+
+
 def rest_of(fd):
     """All that is said until the other end is closed."""
     seen, end = b"", time.monotonic() + 20
