@@ -9,9 +9,10 @@ from __future__ import annotations
 import sys
 from typing import Any, NoReturn
 
+from sidelamb_local.errors import EXIT_INTERRUPTED
+
 EXIT_USAGE = 2
 EXIT_REDIS = 3
-EXIT_INTERRUPTED = 130
 MOST_SAID = 4_000
 
 EXTRAS = {

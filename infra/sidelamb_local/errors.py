@@ -13,6 +13,9 @@ Those of the first tree carry one line: what is wrong and what to do next. A com
 
 from __future__ import annotations
 
+EXIT_INTERRUPTED = 130
+"""Exit status of a command that Ctrl-C has ended, as shells have it."""
+
 
 class LocalStackError(Exception):
     """The local stack cannot be started here. The message says what to do next."""

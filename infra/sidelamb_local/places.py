@@ -13,7 +13,7 @@ from sidelamb.api.pattern import Pattern
 from sidelamb.errors import BadOption
 from sidelamb.wording import did_you_mean
 from sidelamb_local.errors import LocalStackError
-from sidelamb_local.plain import is_hidden, iso
+from sidelamb_local.plain import iso
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -160,7 +160,7 @@ def where_is(jid: str, client: Client) -> Iterator[tuple[str, JobRecord]]:
 
 def as_json(where: str, record: JobRecord) -> dict[str, Any]:
     """Return a job for a program. The fields stand in docs/command-line.md."""
-    hidden = is_hidden(record)
+    hidden = record.is_encrypted
     return {
         "in": where,
         "jid": record.jid,

@@ -12,12 +12,14 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
+from sidelamb_handlers.called import as_called
+
 if TYPE_CHECKING:
     import datetime as dt
 
     from sidelamb.api import JobRecord
 
-__all__ = ["arguments", "harmless", "is_hidden", "iso", "json_text", "plain", "without_secrets"]
+__all__ = ["arguments", "harmless", "iso", "json_text", "plain", "without_secrets"]
 
 SHORT = 120
 """Characters of a cell."""
@@ -47,25 +49,13 @@ def without_secrets(text: str) -> str:
     return _PASSWORD.sub(r"\1***@", text)
 
 
-def is_hidden(record: JobRecord) -> bool:
-    """Say whether a job's arguments are encrypted, and so are nobody's to see here."""
-    return any(record.payload.get(field) for field in ("sealed", "encrypt", "encrypted"))
-
-
 def arguments(record: JobRecord, most: int = SHORT) -> str:
     """Return a job's arguments as they were written in the call, cut."""
-    if is_hidden(record):
+    if record.is_encrypted:
         return HIDDEN
     if record.malformed:
         return plain(record.args[0], most)
-    parts, length = [], 0
-    for name, value in [*((None, each) for each in record.args), *record.kwargs.items()]:
-        said = _short_json(value, most)
-        parts.append(said if name is None else f"{name}={said}")
-        length += len(parts[-1])
-        if length > most:
-            break
-    return plain(", ".join(parts), most)
+    return plain(as_called(record, most), most)
 
 
 def json_text(value: Any, indent: int | None = None) -> str:
@@ -84,15 +74,6 @@ def iso(moment: dt.datetime | None) -> str | None:
 
 def _written_out(character: str) -> str:
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")
-
-
-def _short_json(value: Any, most: int) -> str:
-    if isinstance(value, str):
-        value = value[: most + 1]
-    try:
-        return json.dumps(value, ensure_ascii=False)
-    except (ValueError, RecursionError):
-        return "…"
 
 
 def _finite(value: Any) -> Any:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sidelamb import server
+from sidelamb import Client, server
 from sidelamb.job import Job
 from sidelamb.link import Link
 from sidelamb.registry import Registry
-from tests.handlers.kit import end_loop, event_for, push, reserve
+from sidelamb_handlers.poller.flight import new_lease_id
+from tests.handlers.kit import Context, end_loop, event_for, push, reserve
 from tests.handlers.proxy import Proxy
 
 if TYPE_CHECKING:
@@ -34,6 +35,29 @@ def link(redis_url: str) -> Iterator[Link]:
     link = Link(redis_url)
     yield link
     link.close()
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[Client]:
+    """Who enqueues."""
+    client = Client(redis_url)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def run(link: Link, make_worker: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
+    """Has one worker run what waits in `default`, in one invocation."""
+    made: list[Any] = []
+
+    def once(threads: int = 1) -> dict[str, Any]:
+        if not made:
+            made.append(make_worker())
+        (held,) = reserve(link, new_lease_id("c"))
+        answer: dict[str, Any] = made[0].handle(event_for(held, threads=threads), Context())
+        return answer
+
+    return once
 
 
 @pytest.fixture

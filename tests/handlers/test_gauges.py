@@ -8,25 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sidelamb import Client
 from sidelamb_handlers import scheduler as module
 from sidelamb_handlers.gauges import lines, lost_line, seen
 from sidelamb_handlers.scheduler import Scheduler, _Metrics
 from tests.handlers.kit import NOW, STORE, Context, payload, push, reserve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import redis
 
+    from sidelamb import Client
     from tests.handlers.proxy import Proxy
-
-
-@pytest.fixture
-def client(redis_url: str) -> Iterator[Client]:
-    client = Client(redis_url)
-    yield client
-    client.close()
 
 
 def wait(db: redis.Redis, queue: str, n: int, ago: float = 30.0) -> None:

@@ -14,37 +14,13 @@ from sidelamb import BadArgument, BadOption, Client, holding
 from sidelamb.api import Limits, ScheduledSet
 from sidelamb.holding import take
 from sidelamb.limits import Bucket, Concurrent, OverLimit, Window
-from sidelamb_handlers.poller.flight import new_lease_id
 from sidelamb_handlers.reaping import reaping
-from tests.handlers.kit import STORE, Context, event_for, reserve
+from tests.handlers.kit import STORE, reserve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     import redis
 
     from sidelamb.link import Link
-
-
-@pytest.fixture
-def client(redis_url: str) -> Iterator[Client]:
-    client = Client(redis_url)
-    yield client
-    client.close()
-
-
-@pytest.fixture
-def run(link: Link, make_worker: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
-    """Has a worker run what waits in `default`, in one invocation."""
-    made: list[Any] = []
-
-    def once(threads: int = 1) -> dict[str, Any]:
-        if not made:
-            made.append(make_worker())
-        (held,) = reserve(link, new_lease_id("c"))
-        return made[0].handle(event_for(held, threads=threads), Context())
-
-    return once
 
 
 def slots(db: redis.Redis, name: str) -> set[bytes]:

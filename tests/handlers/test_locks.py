@@ -22,19 +22,12 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def client(redis_url: str) -> Iterator[Client]:
-    client = Client(redis_url)
-    yield client
-    client.close()
-
-
-@pytest.fixture
 def work(client: Client) -> Iterator[Any]:
     @job(unique_for=60, name="work")
     def work(n: int) -> None: ...
 
     yield work.using(client=client)
-    registry.remove("work") if hasattr(registry, "remove") else registry._jobs.pop("work")  # type: ignore[attr-defined]
+    registry._jobs.pop("work")
 
 
 @pytest.fixture

@@ -25,35 +25,10 @@ from sidelamb import (
     current_job,
 )
 from sidelamb.api import DeadSet, Queue, RetrySet, ScheduledSet
-from tests.handlers.kit import Context, event_for, everything, reserve
+from tests.handlers.kit import everything
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     import redis
-
-    from sidelamb.link import Link
-
-
-@pytest.fixture
-def client(redis_url: str) -> Iterator[Client]:
-    client = Client(redis_url)
-    yield client
-    client.close()
-
-
-@pytest.fixture
-def run(link: Link, make_worker: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
-    """Has a worker run what waits in `default`."""
-    made: list[Any] = []
-
-    def once() -> dict[str, Any]:
-        if not made:
-            made.append(make_worker())
-        (held,) = reserve(link, f"c:{time.monotonic_ns()}")
-        return made[0].handle(event_for(held), Context())
-
-    return once
 
 
 @pytest.fixture

@@ -18,32 +18,9 @@ from sidelamb_handlers.reaping import reaping
 from tests.handlers.kit import STORE, Context, event_for, reserve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     import redis
-
-    from sidelamb.link import Link
-
-
-@pytest.fixture
-def client(redis_url: str) -> Iterator[Client]:
-    client = Client(redis_url)
-    yield client
-    client.close()
-
-
-@pytest.fixture
-def run(link: Link, make_worker: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
-    """Has a worker run what waits in `default`."""
-    made: list[Any] = []
-
-    def once() -> dict[str, Any]:
-        if not made:
-            made.append(make_worker())
-        (held,) = reserve(link, new_lease_id("c"))
-        return made[0].handle(event_for(held), Context())
-
-    return once
 
 
 def locks(db: redis.Redis) -> list[bytes]:

@@ -72,6 +72,27 @@ HOSTILE: tuple[bytes, ...] = (
 """Ten that a page must survive."""
 
 
+SHOWN = (
+    "/",
+    "/queues",
+    "/queue?name=default",
+    "/busy",
+    "/retries",
+    "/scheduled",
+    "/dead",
+    "/retries?by=class",
+    "/dead?by=error",
+    "/metrics",
+    "/batches",
+    "/batch?bid=bad0",
+    "/periodic",
+    "/guards",
+    "/limit?kind=concurrent&name=bank",
+    "/about",
+)
+"""Every page once, and some of what is shown on it."""
+
+
 def job(n: int, now: float, **fields: Any) -> dict[str, Any]:
     """A job like any other."""
     rng = random.Random(n)
@@ -144,7 +165,7 @@ def fill(db: redis.Redis, many: int = 120, *, hostile: bool = True) -> None:
     _marks(pipe, now)
     pipe.execute()
     _metrics(db, now, hostile=hostile)
-    features(db, _url(db), now, hostile=hostile)
+    features(db, url_of(db), now, hostile=hostile)
 
 
 def _processes(pipe: Any, now: float, *, hostile: bool) -> None:
@@ -201,7 +222,7 @@ def _marks(pipe: Any, now: float) -> None:
 def _metrics(db: redis.Redis, now: float, *, hostile: bool) -> None:
     from sidelamb.link import Link
 
-    link = Link(_url(db))
+    link = Link(url_of(db))
     for back in range(60):
         tally, rng = Tally(), random.Random(back)
         for name in (*CLASSES, *([SCRIPT] if hostile else [])):
@@ -217,7 +238,7 @@ def _metrics(db: redis.Redis, now: float, *, hostile: bool) -> None:
     link.close()
 
 
-def _url(db: redis.Redis) -> str:
+def url_of(db: redis.Redis) -> str:
     options = db.connection_pool.connection_kwargs
     return f"redis://{options['host']}:{options['port']}/0"
 

@@ -10,14 +10,13 @@ import pytest
 from axe_core_python.base import AXE_SCRIPT
 from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
-from selenium.webdriver.common.keys import Keys
 
 import sidelamb
 from sidelamb import Batches, Client
 from sidelamb.api import Locks
 from sidelamb.testing import drain
 from tests.web.conftest import size
-from tests.web.stand import SCRIPT, _url, entries, failed, fill
+from tests.web.stand import SCRIPT, SHOWN, entries, failed, fill, url_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,25 +25,10 @@ if TYPE_CHECKING:
     from selenium.webdriver import Chrome
 
 PAGES = (
-    "/",
-    "/queues",
-    "/queue?name=default",
-    "/busy",
-    "/retries",
-    "/scheduled",
-    "/dead",
-    "/retries?by=class",
-    "/dead?by=error",
+    *SHOWN,
     "/retries?q=bank",
-    "/metrics",
     "/metric?name=shop.charge",
-    "/batches",
-    "/batch?bid=bad0",
-    "/periodic",
     "/periodic/one?name=reports.nightly",
-    "/guards",
-    "/limit?kind=concurrent&name=bank",
-    "/about",
     "/nowhere",
     "/queue?name=none",
 )
@@ -209,7 +193,7 @@ def test_a_batch_shows_its_tree_and_is_cancelled(db: redis.Redis, browser: Chrom
     press(browser, "Cancel…")
     press(browser, "Cancel it")
     assert "1 cancelled." in said(browser)
-    (bid,) = [one.bid for one in Batches(Client(_url(db))).page() if one.cancelled_at]
+    (bid,) = [one.bid for one in Batches(Client(url_of(db))).page() if one.cancelled_at]
     assert browser.current_url.count(bid)
 
 
@@ -233,9 +217,10 @@ def test_places_and_locks_are_given_back(db: redis.Redis, browser: Chrome, site:
     browser.get(f"{site}/guards")
     labelled(browser, "Give back the lock of lock1")
     assert "1 given back." in said(browser)
-    assert [lock.jid for lock in Locks(Client(_url(db)))] == ["lock0", "lock2"]
-    browser.find_element(By.NAME, "q").send_keys("lock2", Keys.ENTER)
-    until(lambda: "lock0" not in said(browser))
+    assert [lock.jid for lock in Locks(Client(url_of(db)))] == ["lock0", "lock2"]
+    browser.find_element(By.NAME, "q").send_keys("lock2")
+    press(browser, "Find")
+    assert "lock0" not in said(browser)
     assert "lock2" in said(browser)
     press(browser, "bank")
     labelled(browser, "Give back the place of job1")

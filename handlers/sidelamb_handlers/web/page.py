@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sidelamb_handlers.web.form import Form
     from sidelamb_handlers.web.render import Looks
 
-__all__ = ["Done", "Page", "Visit"]
+__all__ = ["Done", "Page", "Visit", "paged"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,12 @@ class Visit:
     async def page(self, template: str, *, status: int = 200, **context: Any) -> Response:
         """Return a page made of a template."""
         return await self.looks.page(self, template, status=status, **context)
+
+
+def paged(number: int, count: int, size: int) -> tuple[int, int]:
+    """Return which page is meant, the last if there are not so many, and how many there are: 1 at least."""
+    pages = max(0, count - 1) // size + 1
+    return min(number, pages - 1), pages
 
 
 Show = Callable[[Visit], Awaitable[Response]]

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
 
+from sidelamb_handlers.called import as_called
+
 if TYPE_CHECKING:
     import datetime as dt
 
     from sidelamb.api import JobRecord
 
-__all__ = ["FILTERS", "ago", "arguments", "brief", "count", "is_hidden", "many", "span"]
+__all__ = ["FILTERS", "ago", "arguments", "brief", "count", "many", "span"]
 
 SHORT = 160
 """Characters of arguments in a list."""
@@ -56,26 +58,13 @@ def ago(at: dt.datetime | None, now: dt.datetime) -> Markup:
     return Markup('<time datetime="{}" title="{}">{}</time>').format(at.isoformat(), exact, said)
 
 
-def is_hidden(record: JobRecord) -> bool:
-    """Say whether a job's arguments are encrypted, and so are nobody's to see here."""
-    return any(record.payload.get(field) for field in ("sealed", "encrypt", "encrypted"))
-
-
 def arguments(record: JobRecord, most: int = SHORT) -> str:
     """Return a job's arguments as they were written in the call, cut."""
-    if is_hidden(record):
+    if record.is_encrypted:
         return HIDDEN
     if record.malformed:
         return brief(record.args[0], most)
-    parts: list[str] = []
-    length = 0
-    for name, value in [*((None, each) for each in record.args), *record.kwargs.items()]:
-        said = _json(value, most)
-        parts.append(said if name is None else f"{name}={said}")
-        length += len(parts[-1])
-        if length > most:
-            break
-    return brief(", ".join(parts), most)
+    return brief(as_called(record, most), most)
 
 
 def pretty(value: Any) -> str:
@@ -110,15 +99,6 @@ def sized(number: int) -> str:
     return f"{size:.1f} GB"
 
 
-def _json(value: Any, most: int) -> str:
-    if isinstance(value, str):
-        return json.dumps(value[: most + 1], ensure_ascii=False)
-    try:
-        return json.dumps(value, ensure_ascii=False)
-    except (ValueError, RecursionError):
-        return "…"
-
-
 FILTERS = {
     "count": count,
     "span": span,
@@ -128,6 +108,5 @@ FILTERS = {
     "dollars": dollars,
     "percent": percent,
     "sized": sized,
-    "hidden": is_hidden,
     "escape_all": escape,
 }

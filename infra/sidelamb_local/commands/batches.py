@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from sidelamb_local.commands.options import JsonOption, PageOption, RedisOption, SizeOption, YesOption, connect
+from sidelamb_local.errors import EXIT_INTERRUPTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +22,6 @@ Look at batches and workflows, wait for them, cancel them.
     sidelamb batches wait BID --timeout 600
     sidelamb batches cancel BID
 """
-EXIT_INTERRUPTED = 130
 MOST_LINES = 500
 MOST_DEAD = 20
 BidArgument = Annotated[str, typer.Argument(metavar="BID", help="The batch's id.")]

@@ -9,8 +9,8 @@ import typer
 
 from sidelamb_local.commands.jobs_options import SetArgument
 from sidelamb_local.commands.options import RedisOption, connect
+from sidelamb_local.errors import EXIT_INTERRUPTED
 
-EXIT_INTERRUPTED = 130
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="JSON lines; - is the other end of a pipe.")]
 
 

@@ -18,13 +18,11 @@ from sidelamb_local.commands.jobs_options import (
     SetArgument,
 )
 from sidelamb_local.commands.options import RedisOption, YesOption, connect, json_of
-from sidelamb_local.errors import LocalStackError
+from sidelamb_local.errors import EXIT_INTERRUPTED, LocalStackError
 
 if TYPE_CHECKING:
     from sidelamb.api.entries import Move
     from sidelamb_local.places import Place
-
-EXIT_INTERRUPTED = 130
 
 
 def retry(
@@ -153,12 +151,11 @@ def _changed(set_: str, jid: str, changes: dict[str, Any], redis: str) -> None:
     from sidelamb_local.bulk import can
     from sidelamb_local.out import say
     from sidelamb_local.places import place_of
-    from sidelamb_local.plain import is_hidden
 
     place = place_of(set_, connect(redis))
     can(place, "retry")
     entry = place.jobs.find(jid)
-    if entry is not None and is_hidden(entry) and {"args", "kwargs"} & set(changes):
+    if entry is not None and entry.is_encrypted and {"args", "kwargs"} & set(changes):
         raise LocalStackError(f"the arguments of {jid} are encrypted, so they cannot be changed here")
     if isinstance(place.jobs, Queue) or not isinstance(entry, Entry) or not place.jobs.retry(entry, **changes):
         _missing([jid], place)

@@ -76,6 +76,11 @@ class JobRecord:
         return kwargs if isinstance(kwargs, dict) else {}
 
     @property
+    def is_encrypted(self) -> bool:
+        """Whether its arguments are encrypted, by us or by Sidekiq, and so are nobody's to see here."""
+        return any(self.payload.get(field) for field in ("sealed", "encrypt", "encrypted"))
+
+    @property
     def tags(self) -> list[str]:
         """Its tags; a text instead of a list is one tag."""
         tags = self.payload.get("tags")

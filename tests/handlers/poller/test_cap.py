@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sidelamb.api import Queue
-from sidelamb.client import Client
 from sidelamb.store import Store, keep
 from sidelamb_handlers.config import CapsuleConfig, Config
 from sidelamb_handlers.poller import heartbeat as heartbeat_module
@@ -31,7 +30,7 @@ from tests.handlers.kit import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable
 
     import redis
 
@@ -246,13 +245,6 @@ async def start(redis_url: str) -> AsyncIterator[Callable[..., Poller]]:
     for poller in pollers:
         await stop(task for capsule in poller.capsules for task in capsule._tasks)
         await poller._link.close()
-
-
-@pytest.fixture
-def client(redis_url: str) -> Iterator[Client]:
-    client = Client(redis_url)
-    yield client
-    client.close()
 
 
 class Running:

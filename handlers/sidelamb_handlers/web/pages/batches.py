@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sidelamb import Batch, Batches
 from sidelamb.batches.status import BatchGone, BatchStatus
-from sidelamb_handlers.web.page import Done, Page
+from sidelamb_handlers.web.page import Done, Page, paged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,12 +23,12 @@ MOST_ROWS = 500
 
 async def show(visit: Visit) -> Response:
     """Show all batches: first those that are not over."""
-    batches, page = Batches(visit.client), visit.said.number("page")
+    batches = Batches(visit.client)
     size = await batches.asize()
-    page = min(page, max(0, size - 1) // SIZE)
+    page, pages = paged(visit.said.number("page"), size, SIZE)
     shown = await batches.apage(page, SIZE)
     rows = [(0, one, _moment(one.created_at)) for one in shown]
-    return await visit.page("batches.html", rows=rows, size=size, page=page, pages=max(0, size - 1) // SIZE + 1)
+    return await visit.page("batches.html", rows=rows, size=size, page=page, pages=pages)
 
 
 async def show_one(visit: Visit) -> Response:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.exceptions import HTTPException
 
 from sidelamb.api import Limits, Locks
-from sidelamb_handlers.web.page import Done, Page
+from sidelamb_handlers.web.page import Done, Page, paged
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -23,8 +23,8 @@ async def show(visit: Visit) -> Response:
     """Show both, each with pages of its own."""
     limits, locks = Limits(visit.client), Locks(visit.client)
     limit_count, lock_count = await limits.asize(), await locks.asize()
-    limit_page = min(visit.said.number("limits"), max(0, limit_count - 1) // SIZE)
-    lock_page = min(visit.said.number("locks"), max(0, lock_count - 1) // SIZE)
+    limit_page, limit_pages = paged(visit.said.number("limits"), limit_count, SIZE)
+    lock_page, lock_pages = paged(visit.said.number("locks"), lock_count, SIZE)
     q = visit.said("q").strip()
     found = await locks.afind(q) or await locks.aget(q) if q else None
     return await visit.page(
@@ -32,9 +32,11 @@ async def show(visit: Visit) -> Response:
         limits=await limits.apage(limit_page, SIZE),
         limit_count=limit_count,
         limit_page=limit_page,
+        limit_pages=limit_pages,
         locks=([found] if found else []) if q else await locks.apage(lock_page, SIZE),
         lock_count=lock_count,
         lock_page=lock_page,
+        lock_pages=lock_pages,
         q=q,
     )
 

@@ -16,7 +16,6 @@ from sidelamb_handlers.web.life import life
 from sidelamb_handlers.web.page import Done, Page
 from sidelamb_handlers.web.pages.queues import SIZE
 from sidelamb_handlers.web.pages.sets import VERBS
-from sidelamb_handlers.web.words import is_hidden
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -44,7 +43,7 @@ async def show(visit: Visit, *, problem: str = "", status: int = 200) -> Respons
     if record is None:
         back = where if where in SETS else "queues"
         return await visit.page("gone.html", status=404, back=back, jid=visit.said("jid"))
-    hidden = is_hidden(record)
+    hidden = record.is_encrypted
     args, kwargs = _text(record.args), _text(record.kwargs)
     is_long = len(args) + len(kwargs) > SHOWN_BYTES
     return await visit.page(
@@ -90,7 +89,7 @@ def _changes(visit: Visit, record: JobRecord) -> dict[str, Any]:
     Raises:
         BadArgument: it cannot be read.
     """
-    if is_hidden(record):
+    if record.is_encrypted:
         raise BadArgument("this job's arguments are encrypted, and cannot be changed here")
     changes: dict[str, Any] = {}
     for name, kind, example, old in (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.exceptions import HTTPException
 
 from sidelamb.api import Periodics
-from sidelamb_handlers.web.page import Done, Page
+from sidelamb_handlers.web.page import Done, Page, paged
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -19,11 +19,11 @@ SIZE = 50
 
 async def show(visit: Visit) -> Response:
     """Show all of them, by name."""
-    periodics, page = Periodics(visit.client), visit.said.number("page")
+    periodics = Periodics(visit.client)
     size = await periodics.asize()
-    page = min(page, max(0, size - 1) // SIZE)
+    page, pages = paged(visit.said.number("page"), size, SIZE)
     shown = await periodics.apage(page, SIZE)
-    return await visit.page("periodics.html", rows=shown, size=size, page=page, pages=max(0, size - 1) // SIZE + 1)
+    return await visit.page("periodics.html", rows=shown, size=size, page=page, pages=pages)
 
 
 async def show_one(visit: Visit) -> Response:

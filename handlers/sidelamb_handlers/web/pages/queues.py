@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sidelamb.api import Queue, Stats
 from sidelamb_handlers.web.finding import digest, in_queue
-from sidelamb_handlers.web.page import Done, Page
+from sidelamb_handlers.web.page import Done, Page, paged
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -30,9 +30,9 @@ async def show(visit: Visit) -> Response:
 
 async def show_one(visit: Visit) -> Response:
     """Show one queue's jobs, the newest first."""
-    queue, page = Queue(visit.said("name"), visit.client), visit.said.number("page")
+    queue = Queue(visit.said("name"), visit.client)
     size = await queue.asize()
-    page = min(page, max(0, size - 1) // SIZE)
+    page, pages = paged(visit.said.number("page"), size, SIZE)
     records = await queue.apage(page, SIZE)
     return await visit.page(
         "queue.html",
@@ -42,7 +42,7 @@ async def show_one(visit: Visit) -> Response:
         is_paused=await queue.ais_paused(),
         rows=[(digest(record.raw), record) for record in records],
         page=page,
-        pages=max(0, size - 1) // SIZE + 1,
+        pages=pages,
     )
 
 

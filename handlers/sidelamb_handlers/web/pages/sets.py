@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sidelamb.errors import BadArgument
 from sidelamb_handlers.web.finding import Wanted, in_set, key_of, scan, the_set
-from sidelamb_handlers.web.page import Done, Page
+from sidelamb_handlers.web.page import Done, Page, paged
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -62,11 +62,9 @@ async def show(visit: Visit, name: str, one: AnySet) -> Response:
         return await _groups(visit, one, common)
     if wanted:
         return await _found(visit, one, common)
-    page = min(visit.said.number("page"), max(0, size - 1) // SIZE)
+    page, pages = paged(visit.said.number("page"), size, SIZE)
     entries = await one.apage(page, SIZE, newest_first=name == "dead")
-    return await visit.page(
-        "set.html", **common, rows=_rows(entries), page=page, pages=max(0, size - 1) // SIZE + 1, partial=None
-    )
+    return await visit.page("set.html", **common, rows=_rows(entries), page=page, pages=pages, partial=None)
 
 
 async def _found(visit: Visit, one: AnySet, common: dict[str, Any]) -> Response:
