@@ -7,6 +7,7 @@ folder, with no package index in reach, and no more rights than the task's role 
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -29,10 +30,20 @@ pytestmark = [
 ]
 
 
-def until(holds, *tasks):
-    """Wait for something that nobody announces."""
-    deadline = time.monotonic() + 60
+LATE_S = 5.0
+
+
+def until(holds, *tasks, again=None):
+    """Wait for something that nobody announces.
+
+    What a sandbox writes later than some milliseconds before its answer, the emulator shows with what the same
+    sandbox says next: `again` has it invoked once more.
+    """
+    deadline, late = time.monotonic() + 60, time.monotonic() + LATE_S
     while not holds():
+        if again is not None and time.monotonic() > late:
+            again()
+            late = time.monotonic() + LATE_S
         told = "\n".join(task.said for task in tasks)
         assert time.monotonic() < deadline, f"it did not come to pass within a minute\n{told}"
         assert all(task.process.poll() is None for task in tasks), told
@@ -71,8 +82,8 @@ def no_name_is_in_both(shop, staging):
 def jobs_run_where_they_were_enqueued(shop, staging, clients, *tasks):
     jids = [{client.enqueue("jobs.greet", f"{n}") for n in range(20)} for client in clients]
     until(lambda: all(Stats(client=client).summary().processed == 20 for client in clients), *tasks)
-    for stack, mine, others in ((shop, *jids), (staging, *reversed(jids))):
-        until(lambda of=stack, all_of=mine: all_of <= said_of(of), *tasks)
+    for stack, client, mine, others in ((shop, clients[0], *jids), (staging, clients[1], *reversed(jids))):
+        until(lambda of=stack, all_of=mine: all_of <= said_of(of), *tasks, again=lambda of=client: greet(of))
         assert not said_of(stack) & others
         assert any("Hello, 19!" in line for line in stack.log("worker"))
 
@@ -80,7 +91,8 @@ def jobs_run_where_they_were_enqueued(shop, staging, clients, *tasks):
 def a_queue_of_its_own_goes_to_a_function_of_its_own(shop, client, *tasks):
     """Its job is in no other one's modules; what it says is where the stack's queries and `sidelamb logs` look."""
     jid = client.enqueue("cut", "film", queue="video")
-    until(lambda: any(jid in line and "succeeded" in line for line in shop.log("worker")), *tasks)
+    again = functools.partial(client.enqueue, "cut", "another", queue="video")
+    until(lambda: any(jid in line and "succeeded" in line for line in shop.log("worker")), *tasks, again=again)
     assert any("cutting film" in line for line in shop.log("worker"))
     for option in (["--queue", "video"], ["--class", "cut"], ["--jid", jid]):
         said = logs(shop, *option)
@@ -95,6 +107,12 @@ def logs(stack, *options):
     return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=True).stdout
 
 
+def greet(client):
+    """Have every sandbox that is warm run a job."""
+    for _ in range(10):
+        client.enqueue("jobs.greet", "again")
+
+
 def said_of(stack):
     """The jobs that a stack's worker has a line about."""
     lines = [json.loads(line) for line in stack.log("worker") if line.startswith("{")]
@@ -103,8 +121,8 @@ def said_of(stack):
 
 def the_deployed_scheduler_promotes(shop, client, *tasks):
     jid = client.enqueue_in(1, "jobs.greet", "later")
-    until(lambda: any(jid in line for line in shop.log("worker")), *tasks)
-    assert shop.log("scheduler")
+    until(lambda: any(jid in line for line in shop.log("worker")), *tasks, again=lambda: greet(client))
+    until(lambda: shop.log("scheduler"), *tasks)  # its pass may end after the job that it has promoted
 
 
 def a_failed_job_is_retried(shop, client, *tasks):
@@ -112,7 +130,7 @@ def a_failed_job_is_retried(shop, client, *tasks):
     until(lambda: [entry.jid for entry in RetrySet(client=client)] == [jid], *tasks)
     (entry,) = RetrySet(client=client)
     assert entry.error_class == "TypeError"
-    until(lambda: f"↻ jobs.greet  {jid}" in logs(shop, "--failed"), *tasks)
+    until(lambda: f"↻ jobs.greet  {jid}" in logs(shop, "--failed"), *tasks, again=lambda: greet(client))
 
 
 def the_health_check_sees_it(stack, root):
