@@ -11,6 +11,10 @@ BIN    := $(VENV)/bin
 BENCHED := build/bench/sidelamb
 PHOTOS ?=
 
+# Some machines keep Python from writing what it compiles: the suite's thousand processes would compile all that they
+# import anew, and pytest all tests, which is a fifth of the whole.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test faults bench model lint smoke-aws vendor-assets clean
 
 demo: $(VENV)/.demo
