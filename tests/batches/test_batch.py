@@ -143,13 +143,14 @@ class TestTheBlock:
 
     def test_what_outlives_the_block_is_refused(self, client, db, ok) -> None:
         async def late() -> None:
+            over = asyncio.Event()
             async with Batch():
-                task = asyncio.create_task(later())
+                task = asyncio.create_task(later(over))
+            over.set()
             await task
 
-        async def later() -> None:
-            await asyncio.sleep(0)
-            await asyncio.sleep(0.01)
+        async def later(over: asyncio.Event) -> None:
+            await over.wait()
             await ok.aenqueue(1)
 
         with pytest.raises(BadCall, match="its block is over"):
