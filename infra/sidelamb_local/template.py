@@ -1,9 +1,9 @@
 """The functions of a SAM template, as the local Lambda service needs them.
 
-Reads every `AWS::Serverless::Function` that runs Python from a folder: Globals merged in, intrinsic functions
-evaluated as far as that is possible without AWS (`intrinsics`), what is not possible left out. It does not
-validate the template as SAM would (`sam validate --lint` does); it refuses, in one line, what would make a
-function unrunnable here.
+Reads every `AWS::Serverless::Function` that runs Python from a folder, if its condition holds: Globals merged in,
+intrinsic functions evaluated as far as that is possible without AWS (`intrinsics`), what is not possible left out.
+It does not validate the template as SAM would (`sam validate --lint` does); it refuses, in one line, what would
+make a function unrunnable here.
 """
 
 from __future__ import annotations
@@ -103,7 +103,11 @@ def load_template(path: Path, given: Mapping[str, str] | None = None) -> Templat
         if isinstance(resource, dict) and resource.get("Type") == SERVERLESS_FUNCTION
     }
     scope = _scope(document, properties, given or {})
-    ours = {key: value for key, value in properties.items() if _is_python(scope, value)}
+    ours = {
+        key: value
+        for key, value in properties.items()
+        if _is_python(scope, value) and _is_there(scope, resources[key]) and "InlineCode" not in value
+    }
     if not ours:
         raise TemplateError(f"{path} has no Lambda functions in Python; add an {SERVERLESS_FUNCTION} to it.")
     specs = [_spec(path, key, value, scope) for key, value in ours.items()]
@@ -192,6 +196,11 @@ def _unpacked(resource: dict[str, Any]) -> dict[str, Any]:
 def _is_python(scope: Scope, properties: dict[str, Any]) -> bool:
     runtime = scope.resolve(properties.get("Runtime", "python"))
     return properties.get("PackageType") != "Image" and (runtime is UNKNOWN or str(runtime).startswith("python"))
+
+
+def _is_there(scope: Scope, resource: dict[str, Any]) -> bool:
+    """Whether a stack has it: its condition holds, or nobody here can tell."""
+    return "Condition" not in resource or scope.holds(resource["Condition"]) is not False
 
 
 def _name(logical_id: str, properties: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 On loopback it is open to whoever is on this machine. On any other address it does not start without a credential:
 `SIDELAMB_WEB_CREDENTIAL=name:password`, which is no option of the command, so that no list of processes shows it.
+The page of a stack on AWS it shows through a proxy that signs, on loopback and nowhere else.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import uvicorn
+    from starlette.types import ASGIApp
 
     from sidelamb import Client
+    from sidelamb_handlers.web import Auth
 
-__all__ = ["CREDENTIAL", "PORT", "Background", "is_loopback", "run_web", "server_for", "use_profile"]
+__all__ = ["CREDENTIAL", "PORT", "Background", "is_loopback", "run_proxy", "run_web", "server_for"]
 
 CREDENTIAL = "SIDELAMB_WEB_CREDENTIAL"
 PORT = 8321
@@ -63,52 +66,63 @@ def run_web(client: Client, *, host: str, port: int | None, read_only: bool, say
         server.run(sockets=[bound])
 
 
+def run_proxy(url: str, *, profile: str, host: str, port: int | None, say: Callable[[str], None]) -> None:
+    """Serve the page of a stack on AWS until Ctrl-C, signing for whoever is on this machine.
+
+    Args:
+        url: of the page's function.
+        profile: whose keys sign; empty for those that are meant here.
+        host: address of loopback to listen on.
+        port: as `run_web`.
+        say: is told the address here.
+
+    Raises:
+        LocalStackError: the URL is none, there are no keys, they may not open the page, or it does not answer; the
+            address is not this machine's alone, or the port is taken.
+        ConfigError: the credential is none.
+    """
+    from sidelamb_local.profile import credentials_of  # noqa: PLC0415 - an extra brings it
+    from sidelamb_local.signing_proxy import FunctionUrl, SigningProxy  # noqa: PLC0415 - the same
+
+    if not is_loopback(host):
+        raise LocalStackError(f"--url signs with your keys for whoever reaches {host}: listen on 127.0.0.1")
+    proxy = SigningProxy(FunctionUrl.read(url), credentials_of(profile), profile=profile, auth=_auth())
+    proxy.check()
+    bound = _bound(host, port)
+    say(f"http://{_shown(host)}:{bound.getsockname()[1]}/")
+    with bound:
+        _server(proxy.app).run(sockets=[bound])
+
+
 def server_for(
     client: Client, *, host: str, port: int | None, read_only: bool = False
 ) -> tuple[uvicorn.Server, socket.socket]:
     """Return a server for the page, and the socket it is to listen on. Args and raises as `run_web`."""
-    import uvicorn  # noqa: PLC0415 - an extra brings it
+    from sidelamb_handlers.web import web  # noqa: PLC0415 - an extra brings it
 
-    from sidelamb_handlers.web import anyone, by_password, web  # noqa: PLC0415 - the same
-
-    credential = os.environ.get(CREDENTIAL, "")
-    if not credential and not is_loopback(host):
+    if not os.environ.get(CREDENTIAL) and not is_loopback(host):
         raise LocalStackError(
             f"{host} can be reached from elsewhere, and whoever reaches the page can run jobs: set {CREDENTIAL}="
             "name:password, or listen on 127.0.0.1"
         )
-    app = web(client, auth=by_password(credential) if credential else anyone, read_only=read_only)
-    bound = _bound(host, port)
+    server = _server(web(client, auth=_auth(), read_only=read_only))
+    return server, _bound(host, port)
+
+
+def _auth() -> Auth:
+    from sidelamb_handlers.web import anyone, by_password  # noqa: PLC0415 - an extra brings it
+
+    credential = os.environ.get(CREDENTIAL, "")
+    return by_password(credential) if credential else anyone
+
+
+def _server(app: ASGIApp) -> uvicorn.Server:
+    import uvicorn  # noqa: PLC0415 - an extra brings it
+
     config = uvicorn.Config(
         app, log_level="warning", lifespan="off", ws="none", server_header=False, timeout_graceful_shutdown=2
     )
-    return uvicorn.Server(config), bound
-
-
-def use_profile(name: str) -> None:
-    """Have a Redis that checks IAM see the keys of an AWS profile, for as long as they are valid.
-
-    Raises:
-        LocalStackError: there is no such profile, or it has no keys.
-    """
-    import boto3  # noqa: PLC0415 - only with a profile
-    import botocore.exceptions  # noqa: PLC0415
-
-    try:
-        session = boto3.Session(profile_name=name)
-        found = session.get_credentials()
-        keys = found.get_frozen_credentials() if found else None
-    except botocore.exceptions.BotoCoreError as error:
-        raise LocalStackError(f"--profile {name}: {error}") from None
-    if keys is None:
-        raise LocalStackError(f"--profile {name}: it has no keys; try `aws sso login --profile {name}`")
-    values = {
-        "AWS_ACCESS_KEY_ID": keys.access_key,
-        "AWS_SECRET_ACCESS_KEY": keys.secret_key,
-        "AWS_SESSION_TOKEN": keys.token,
-        "AWS_REGION": session.region_name,
-    }
-    os.environ.update({field: value for field, value in values.items() if value})
+    return uvicorn.Server(config)
 
 
 class Background:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sidelamb_local.scaffold import poller_requirements
 from tests.deploy.deployed import App, wheels
 from tests.deploy.emulator import ROOT
 
@@ -42,6 +43,13 @@ def video() -> dict[str, str]:
     }
 
 
+def with_the_page() -> str:
+    """What the poller's bundle is made of where there is the web page, as the page about it says."""
+    text = poller_requirements()
+    assert "\nsidelamb==" in text
+    return text.replace("\nsidelamb==", "\nsidelamb[web]==")
+
+
 @pytest.fixture(scope="session")
 def built_shop(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """The folder of an app with two functions, after `sam build`."""
@@ -52,7 +60,8 @@ def built_shop(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / ".aws-sam" / "build" / "template.yaml").exists():
             shutil.rmtree(folder, ignore_errors=True)
-            App(folder, "shop", video(), {"video/jobs.py": VIDEO_JOBS}).build(wheels(shared / "dist"))
+            more = {"video/jobs.py": VIDEO_JOBS, "poller/requirements.txt": with_the_page()}
+            App(folder, "shop", video(), more).build(wheels(shared / "dist"))
     return folder
 
 

@@ -26,6 +26,7 @@ PAGES = [
         "disaster",
         "from-celery",
         "from-rq",
+        "how-to/web-on-aws",
         "network",
         "observe",
         "operate",

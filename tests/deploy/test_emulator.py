@@ -15,14 +15,19 @@ import subprocess
 import sys
 import time
 
+import httpx
 import pytest
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from sidelamb import Client
 from sidelamb.api import RetrySet, Stats
+from sidelamb_local.errors import LocalStackError
+from sidelamb_local.signing_proxy import FunctionUrl, SigningProxy
 from tests.deploy import bare_root, island
 from tests.deploy.deployed import owner_env
 from tests.deploy.emulator import REDIS_URL, REGION, emulator
+from tests.web.stand import Served
 
 pytestmark = [
     pytest.mark.timeout(900),
@@ -56,7 +61,7 @@ def test_two_stacks_run_their_jobs_and_never_meet(shop_app, tmp_path):
     shutil.copytree(roots[0], roots[1], symlinks=True, copy_function=os.link)
     with emulator(tmp_path) as aws:
         shop = shop_app.deploy(aws)
-        staging = shop_app.deploy(aws, "--config-env", "staging", Namespace="staging")
+        staging = shop_app.deploy(aws, "--config-env", "staging", Namespace="staging", WebPage="full")
         no_name_is_in_both(shop, staging)
         with contextlib.ExitStack() as stack:
             first = stack.enter_context(shop.poller(roots[0], tmp_path / "shop.log"))
@@ -72,10 +77,13 @@ def test_two_stacks_run_their_jobs_and_never_meet(shop_app, tmp_path):
             assert first.terminate() == 0
             assert '"message":"stopped"' in first.said
         its_role_may_do_no_more(shop, staging)
+        the_page_opens_by_its_url_for_whom_its_policy_is_given(staging)
 
 
 def no_name_is_in_both(shop, staging):
-    assert len(shop.resources) == len(staging.resources) > 15
+    page = {name for name in staging.resources if name.startswith("Web")}
+    assert len(page) == 5
+    assert len(shop.resources) == len(staging.resources) - len(page) > 15
     assert not set(shop.resources.values()) & set(staging.resources.values())
 
 
@@ -162,3 +170,51 @@ def its_role_may_do_no_more(shop, staging):
     for call, arguments in forbidden:
         with pytest.raises(ClientError, match="AccessDenied"):
             call(**arguments)
+
+
+def the_page_opens_by_its_url_for_whom_its_policy_is_given(stack):
+    """The emulator asks IAM as AWS does, but its event has no word about who came: then nobody sees anything."""
+    iam = stack.aws.client("iam")
+    url = stack.outputs["WebUrl"]
+    place = FunctionUrl(
+        f"{stack.aws.endpoint}/_aws/lambda-url/{url.removeprefix('https://').split('.')[0]}", REGION
+    )
+    assert FunctionUrl.read(url).region == REGION
+    trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+    proxies = {}
+    for name, policies in (("viewer", [stack.outputs["WebAccess"]]), ("stranger", [])):
+        document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+        role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=document)["Role"]["Arn"]
+        for policy in policies:
+            iam.attach_role_policy(RoleName=name, PolicyArn=policy)
+        keys = stack.aws.session(role)
+        credentials = Credentials(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"])
+        proxies[name] = SigningProxy(place, credentials, profile="")
+    proxies["viewer"].check()
+    with pytest.raises(LocalStackError, match="may not open the page: they need lambda:InvokeFunctionUrl"):
+        proxies["stranger"].check()
+    with Served(proxies["viewer"].app) as here:
+        said = httpx.get(f"{here}/queues")
+    assert (said.status_code, said.text) == (403, "this page is not for you")
+    page = page_for(stack, "arn:aws:iam::000000000000:user/anna")
+    assert page["statusCode"] == 200
+    assert "Pause default" in page["body"]
+
+
+def page_for(stack, arn):
+    """What the deployed function answers when AWS says who came."""
+    event = {
+        "version": "2.0",
+        "rawPath": "/queues",
+        "rawQueryString": "",
+        "headers": {"host": "x", "x-forwarded-proto": "https"},
+        "requestContext": {
+            "authorizer": {"iam": {"userArn": arn}},
+            "http": {"method": "GET", "path": "/queues", "protocol": "HTTP/1.1", "sourceIp": "203.0.113.7"},
+        },
+        "isBase64Encoded": False,
+    }
+    name = stack.resources["WebFunction"]
+    return json.loads(
+        stack.aws.client("lambda").invoke(FunctionName=name, Payload=json.dumps(event))["Payload"].read()
+    )

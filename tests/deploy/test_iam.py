@@ -27,14 +27,18 @@ PRINCIPALS = {
     "timer": "SchedulerFunctionEveryMinuteRole",
     "poller": "PollerTaskRole",
     "start": "PollerExecutionRole",
+    "page": "WebFunctionRole",
 }
-"""`start` is ECS's own, when it starts the poller's task. `app`, below, has the policy RedisAccess alone."""
+"""`start` is ECS's own, when it starts the poller's task."""
+ALONE = {"app": "RedisAccess", "viewer": "WebAccess"}
+"""Who has one of the stack's policies and nothing else: the app that enqueues, and who opens the web page."""
 TRUSTED = {
     "worker": "lambda.amazonaws.com",
     "scheduler": "lambda.amazonaws.com",
     "timer": "scheduler.amazonaws.com",
     "poller": "ecs-tasks.amazonaws.com",
     "start": "ecs-tasks.amazonaws.com",
+    "page": "lambda.amazonaws.com",
 }
 
 
@@ -47,6 +51,7 @@ OTHER_FUNCTION = arn("lambda", "function:other:live")
 OTHER_SECRET = arn("secretsmanager", "secret:shop/redis2-AbCdEf")
 POLLER_LOG = arn("logs", f"log-group:/sidelamb/{STACK}/poller:log-stream:poller/1")
 WORKER_LOG = arn("logs", f"log-group:/sidelamb/{STACK}/worker:log-stream:1")
+PAGE = arn("lambda", f"function:{STACK}-web")
 BUNDLE = arn("lambda", f"layer:{STACK}-poller:1")
 NODES, SERVERLESS = (
     arn("elasticache", "replicationgroup:shop-RedisNodes"),
@@ -55,7 +60,7 @@ NODES, SERVERLESS = (
 OTHER_CACHE = arn("elasticache", "replicationgroup:other")
 USER, OTHER_USER = arn("elasticache", f"user:u{GUID}"), arn("elasticache", "user:default")
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/shop-WorkerFunctionRole"
-EVERYBODY = [*PRINCIPALS, "app"]
+EVERYBODY = [*PRINCIPALS, *ALONE]
 
 
 @dataclass(frozen=True)
@@ -95,18 +100,22 @@ TABLE = [
     ),
     *rows("timer", "lambda:InvokeFunction", f"{SCHEDULER}:live", f"{WORKER}:live {SCHEDULER} {OTHER_FUNCTION}"),
     *rows(
-        "worker scheduler start app",
+        "worker scheduler start app page viewer",
         "lambda:InvokeFunction",
         "",
         f"{WORKER}:live {SCHEDULER}:live {OTHER_FUNCTION}",
     ),
     *rows("poller", "lambda:GetLayerVersion", BUNDLE, arn("lambda", "layer:other:1")),
-    *rows("worker scheduler timer start app", "lambda:GetLayerVersion", "", BUNDLE),
+    *rows("worker scheduler timer start app page viewer", "lambda:GetLayerVersion", "", BUNDLE),
+    # the page: with an event of one's own making nobody. That a viewer comes in by its URL is the emulator's to
+    # show, for here it is asked without the context that AWS has then
+    *rows(ALL, "lambda:InvokeFunction", "", PAGE),
+    *rows(ALL, "lambda:InvokeFunctionUrl", "", f"{WORKER} {SCHEDULER} {OTHER_FUNCTION}"),
     # the secret: the functions and the start of the poller read exactly it, the poller has it from ECS
-    *rows("worker scheduler start app", "secretsmanager:GetSecretValue", SECRET, OTHER_SECRET, "secret"),
-    *rows("poller timer", "secretsmanager:GetSecretValue", "", f"{SECRET} {OTHER_SECRET}"),
+    *rows("worker scheduler start app page", "secretsmanager:GetSecretValue", SECRET, OTHER_SECRET, "secret"),
+    *rows("poller timer viewer", "secretsmanager:GetSecretValue", "", f"{SECRET} {OTHER_SECRET}"),
     *rows(
-        "worker scheduler start app",
+        "worker scheduler start app page",
         "secretsmanager:GetSecretValue",
         "",
         f"{SECRET} {OTHER_SECRET}",
@@ -119,35 +128,35 @@ TABLE = [
     ),
     # a Redis of the stack's own: exactly it, as exactly its user
     *rows(
-        "worker scheduler poller app",
+        "worker scheduler poller app page",
         "elasticache:Connect",
         f"{NODES} {USER}",
         f"{SERVERLESS} {OTHER_CACHE} {OTHER_USER}",
         "nodes",
     ),
     *rows(
-        "worker scheduler poller app",
+        "worker scheduler poller app page",
         "elasticache:Connect",
         f"{SERVERLESS} {USER}",
         f"{NODES} {OTHER_CACHE} {OTHER_USER}",
         "serverless",
     ),
-    *rows("timer start", "elasticache:Connect", "", f"{NODES} {SERVERLESS} {USER}"),
+    *rows("timer start viewer", "elasticache:Connect", "", f"{NODES} {SERVERLESS} {USER}"),
     *rows(ALL, "elasticache:Connect", "", f"{NODES} {SERVERLESS} {USER}", "url secret"),
     *rows(ALL, "elasticache:DeleteReplicationGroup", "", NODES),
     *rows(ALL, "elasticache:ModifyUser", "", USER),
     # logs: Lambda's roles by AWS's own managed policy, which is of every log group; the poller's start of its own
-    *rows("worker scheduler", "logs:PutLogEvents", WORKER_LOG),
+    *rows("worker scheduler page", "logs:PutLogEvents", WORKER_LOG),
     *rows("start", "logs:PutLogEvents", POLLER_LOG, WORKER_LOG),
-    *rows("poller timer app", "logs:PutLogEvents", "", f"{POLLER_LOG} {WORKER_LOG}"),
+    *rows("poller timer app viewer", "logs:PutLogEvents", "", f"{POLLER_LOG} {WORKER_LOG}"),
     *(
         row
         for action in ("DeleteLogGroup", "FilterLogEvents", "PutRetentionPolicy")
         for row in rows(ALL, f"logs:{action}", "", WORKER_LOG)
     ),
     # networks: the functions their interfaces, again by AWS's managed policy
-    *rows("worker scheduler", "ec2:CreateNetworkInterface", "*"),
-    *rows("poller timer start app", "ec2:CreateNetworkInterface", "", "*"),
+    *rows("worker scheduler page", "ec2:CreateNetworkInterface", "*"),
+    *rows("poller timer start app viewer", "ec2:CreateNetworkInterface", "", "*"),
     *rows(ALL, "ec2:AuthorizeSecurityGroupIngress", "", "*"),
     # what would make more of it
     *(
@@ -162,6 +171,8 @@ TABLE = [
             ("lambda:UpdateFunctionConfiguration", WORKER),
             ("lambda:UpdateAlias", WORKER),
             ("lambda:GetFunction", WORKER),
+            ("lambda:UpdateFunctionUrlConfig", PAGE),
+            ("lambda:AddPermission", PAGE),
             ("ecs:UpdateService", arn("ecs", f"service/{STACK}-poller/{STACK}-poller")),
             ("ecs:RunTask", arn("ecs", f"task-definition/{STACK}-poller:1")),
             ("ecs:ExecuteCommand", arn("ecs", f"cluster/{STACK}-poller")),
@@ -187,7 +198,7 @@ class Evaluator:
         self._arns: dict[str, str] = {}
 
     def has(self, stack: Deployed, prefix: str) -> None:
-        """Make the stack's roles, and one of an app that enqueues."""
+        """Make the stack's roles, and one for each who has a policy of its alone."""
         policies = {
             name: self._policy(f"{prefix}-{name}", one["PolicyDocument"]) for name, one in managed(stack).items()
         }
@@ -196,11 +207,13 @@ class Evaluator:
             inline = [one["PolicyDocument"] for one in said.get("Policies", [])]
             attached = list(said.get("ManagedPolicyArns", []))
             attached += [
-                policies[name] for name, one in managed(stack).items() if f"{STACK}-{role}" in one["Roles"]
+                policies[name] for name, one in managed(stack).items() if f"{STACK}-{role}" in one.get("Roles", [])
             ]
             self._role(who, f"{prefix}-{who}", said["AssumeRolePolicyDocument"], inline, attached)
         trust = stack.resources["WorkerFunctionRole"]["Properties"]["AssumeRolePolicyDocument"]
-        self._role("app", f"{prefix}-app", trust, [], list(policies.values()))
+        for who, policy in ALONE.items():
+            attached = [policies[policy]] if policy in policies else []
+            self._role(who, f"{prefix}-{who}", trust, [], attached)
 
     def may(self, who: str, resource: str, actions: list[str]) -> dict[str, bool]:
         """Return which of these is allowed."""
@@ -252,7 +265,7 @@ def wrong(iam, stack: Deployed, kind: str, prefix: str) -> list[str]:
 
 @pytest.mark.parametrize("kind", ["url", "secret", "nodes", "serverless"])
 def test_the_table_holds(iam, kind):
-    assert wrong(iam, Deployed(**KINDS[kind]), kind, kind) == []
+    assert wrong(iam, Deployed(WebPage="full", **KINDS[kind]), kind, kind) == []
 
 
 def poller_invokes_all(stack):
@@ -296,6 +309,10 @@ def nobody_reads_the_secret(stack):
     managed(stack)["RedisAccess"]["Roles"].clear()
 
 
+def who_looks_may_make_an_event_of_their_own(stack):
+    del managed(stack)["WebAccess"]["PolicyDocument"]["Statement"][1]["Condition"]
+
+
 MISTAKES = [
     poller_invokes_all,
     poller_invokes_any_version,
@@ -305,6 +322,7 @@ MISTAKES = [
     worker_passes_roles,
     poller_reads_the_secret_too,
     nobody_reads_the_secret,
+    who_looks_may_make_an_event_of_their_own,
 ]
 
 
@@ -314,18 +332,19 @@ def policy(stack, role):
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.__name__)
 def test_the_table_finds_a_mistake(iam, mistake):
-    stack = copy.deepcopy(Deployed(**KINDS["secret"]))
+    stack = copy.deepcopy(Deployed(WebPage="full", **KINDS["secret"]))
     mistake(stack)
     assert wrong(iam, stack, "secret", mistake.__name__.replace("_", "-"))
 
 
 def test_every_role_of_the_stack_is_in_the_table():
     for kind in KINDS:
-        assert set(Deployed(**KINDS[kind]).of_type("AWS::IAM::Role")) == set(PRINCIPALS.values())
+        roles = set(Deployed(WebPage="full", **KINDS[kind]).of_type("AWS::IAM::Role"))
+        assert roles == set(PRINCIPALS.values())
 
 
 def test_each_role_is_taken_by_its_service_and_nobody_else():
-    stack = Deployed(**KINDS["nodes"])
+    stack = Deployed(WebPage="full", **KINDS["nodes"])
     for who, role in PRINCIPALS.items():
         (said,) = statements(stack.resources[role]["Properties"]["AssumeRolePolicyDocument"])
         services = said["Principal"]["Service"]
@@ -335,7 +354,8 @@ def test_each_role_is_taken_by_its_service_and_nobody_else():
 
 def test_with_an_image_of_ones_own_the_start_may_pull_and_nothing_else(iam):
     evaluator = Evaluator(iam)
-    stack = Deployed(PollerImage=f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/poller:1", **KINDS["url"])
+    image = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/poller:1"
+    stack = Deployed(PollerImage=image, WebPage="full", **KINDS["url"])
     evaluator.has(stack, "image")
     repository = arn("ecr", "repository/poller")
     for action, resource, allowed in (

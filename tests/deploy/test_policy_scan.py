@@ -77,7 +77,8 @@ def scanned(checkov, folder):
 def test_a_policy_scan_objects_to_nothing_but_what_is_accepted_here_with_a_reason(checkov, tmp_path):
     (tmp_path / "template.yaml").write_text(template())
     for kind, parameters in KINDS.items():
-        stack = {"AWSTemplateFormatVersion": "2010-09-09", "Resources": Deployed(**parameters).resources}
+        resources = Deployed(WebPage="full", **parameters).resources
+        stack = {"AWSTemplateFormatVersion": "2010-09-09", "Resources": resources}
         (tmp_path / f"{kind}.json").write_text(json.dumps(stack))
     found = scanned(checkov, tmp_path)
     assert [one for one in found if one[0] not in ACCEPTED] == []

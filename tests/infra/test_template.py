@@ -143,10 +143,22 @@ def test_what_is_no_python_from_a_folder_is_left_out(load):
     template = load(
         function()
         + "  Web: {Type: AWS::Serverless::Function, Properties: {Runtime: nodejs22.x, Handler: a.b, CodeUri: w}}\n"
+        + "  Inline: {Type: AWS::Serverless::Function, Properties: {Handler: index.b, InlineCode: 'b = print'}}\n"
         + "  Image: {Type: AWS::Serverless::Function, Properties: {PackageType: Image}}\n"
         + "  Queue: {Type: AWS::SQS::Queue}\n"
     )
     assert list(template.functions) == ["Worker"]
+
+
+@pytest.mark.parametrize(("page", "there"), [("off", ["Worker"]), ("on", ["Worker", "Web"])])
+def test_what_no_stack_would_have_is_left_out(load, page, there):
+    template = load(
+        f"Parameters: {{Page: {{Type: String, Default: '{page}'}}, Id: {{Type: String}}}}\n"
+        "Conditions:\n  HasPage: !Equals [!Ref Page, 'on']\n  Dark: !Equals [!Ref Id, x]\n"
+        + function().replace("    Properties", "    Condition: Dark\n    Properties")
+        + "  Web: {Type: AWS::Serverless::Function, Condition: HasPage, Properties: {Handler: a.b, CodeUri: .}}\n"
+    )
+    assert list(template.functions) == there
 
 
 NO_CODE = "Resources: {F: {Type: AWS::Serverless::Function, Properties: {Handler: a.b%s}}}"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 __all__ = ["PIECES", "assemble", "assembled"]
 
-PIECES = ("base", "redis", "network", "worker", "scheduler", "poller", "observe", "yours")
+PIECES = ("base", "redis", "network", "worker", "scheduler", "poller", "web", "observe", "yours")
 """In the order in which they stand in the template. The last has the places that are the user's."""
 
 _SECTION = re.compile(r"^(\w+):.*\n(?:(?:[ #].*)?\n)*", re.MULTILINE)
