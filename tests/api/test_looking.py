@@ -207,6 +207,17 @@ class TestRecord:
         assert JobRecord(payload("a", error_backtrace=["x"])).backtrace == ["x"]
         assert JobRecord(payload("a", error_backtrace="!")).backtrace == []
 
+    def test_its_failures_are_read_and_what_is_no_such_list_is_none(self):
+        first, second = JobRecord(payload("a", failures=[[1, 9.5, 1500, "E"], [2, 20, None, "F"]])).failures
+        assert (first.attempt, first.ran_s, first.error_class) == (1, 1.5, "E")
+        assert first.started_at == dt.datetime.fromtimestamp(8, dt.UTC)
+        assert second.ended_at == dt.datetime.fromtimestamp(20, dt.UTC)
+        assert second.started_at is None
+        for odd in (3, "x", {}, [1], [[1]], [["1", 2, 3, "E"]], [[1, 1e300, 10**300, "E"], 5]):
+            assert JobRecord(payload("a", failures=odd)).failures == []
+        (far,) = JobRecord(payload("a", failures=[[1, 5.0, 10**300, "E"]])).failures
+        assert far.started_at is None
+
     def test_its_canonical_form_is_ours_to_the_last_digit(self):
         assert JobRecord(b'{ "class": "A", "n": 12345678901234567890123 }').canonical == (
             b'{"class":"A","n":12345678901234567890123}'
