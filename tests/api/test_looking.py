@@ -133,6 +133,8 @@ def test_leases_name_who_holds_what_until_when(client, db):
     assert (one.id, one.capsule, one.poller, one.jobs, one.request_id) == ("c:1", "c", "p", 300, "req-1")
     assert one.expires_at == dt.datetime.fromtimestamp(NOW + 100, dt.UTC)
     assert one.claimed_at == dt.datetime.fromtimestamp(NOW + 1, dt.UTC)
+    assert Leases(client).find("c:1") == one
+    assert Leases(client).find("c:2") is None
     jids, cursor = set(), 0
     while True:
         jobs, cursor = Leases(client).jobs("c:1", cursor)
