@@ -1,9 +1,9 @@
 """What a job keeps of its runs that failed: which, when, how long, and with what error; the payload's `failures`.
 
 Sidekiq's fields have the first failure's time and the last one's error. This one of ours has a row for each,
-`[attempt, ended, ms, class]`, so that a job's life can be read without its log. It is written when a run fails, so a
-job that succeeds never has it, and it is bounded. What another client has put there under that name stays
-as it is. Pure.
+`[attempt, ended, ms, class]`, so that a job's life can be read without its log. It is written when a run fails: a
+job that succeeds never has it. It is bounded, and what another client has put there under that name stays as it
+is. Pure.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ Row = list[Any]
 
 
 def rows(value: Any) -> list[Row] | None:
-    """Return the rows of the field, the oldest first; none of a field that is missing, None of one that is not ours.
+    """Return the rows of the field, the oldest first: none if it is missing; None if it is not ours.
 
-    A row has the number of the attempt (1 is the first), epoch s when it ended, the milliseconds it ran or null, and
-    the error's class.
+    A row has the number of the attempt (1 is the first), epoch s when it ended, the milliseconds it ran or null,
+    and the error's class.
     """
     if value is None:
         return []

@@ -335,7 +335,18 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(), inner, max_size=2),
     max_leaves=3,
 )
-FIELDS = ["retry", "retry_count", "retry_for", "retry_queue", "failed_at", "dead", "backtrace", "kills", "queue", "failures"]
+FIELDS = [
+    "retry",
+    "retry_count",
+    "retry_for",
+    "retry_queue",
+    "failed_at",
+    "dead",
+    "backtrace",
+    "kills",
+    "queue",
+    "failures",
+]
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sidelamb.api import Leases, Queue, Stats
 from sidelamb.api.pattern import Pattern
 from sidelamb.errors import BadOption
-from sidelamb_handlers.web.finding import SCANNED_S, SETS, digest, key_of, the_set
+from sidelamb_handlers.web.finding import SCANNED_S, digest, key_of, the_set
 from sidelamb_handlers.web.pages.queues import SIZE as QUEUE_PAGE
 
 if TYPE_CHECKING:

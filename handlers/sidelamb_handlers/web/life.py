@@ -38,8 +38,8 @@ class Moment(NamedTuple):
 def life(job: JobRecord, where: str, now: dt.datetime, lease: LeaseRecord | None = None) -> list[Moment]:
     """Return its moments, in their order.
 
-    Each failure that was written down here has a row in the payload, the last 25 of them. Of others, older ones and
-    those of another worker, there are the first one's time, the last one's error, and how many there were.
+    Each failure that was written down here has a row in the payload, the last 25 of them. Of others, older ones
+    and those of another worker, there are the first one's time, the last one's error, and how many there were.
     """
     if job.malformed:
         at = job.at if isinstance(job, Entry) else None

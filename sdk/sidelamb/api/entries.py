@@ -251,7 +251,9 @@ class _Entries(View):
         for part in _parts(shifts):
             there: list[int] = yield self._calls.shift(self._key, self._now(), part)
             moved += sum(there)
-        is_above = at is not None and entries and at >= entries[-1].score  # what has moved counts in the rank still
+        is_above = (
+            at is not None and entries and at >= entries[-1].score
+        )  # what has moved counts in the rank still
         gone = len(shifts) - moved if is_above else len(shifts)
         go_on = rank + len(entries) - gone
         return Swept(moved, skipped, len(entries), go_on if len(entries) == SWEEP_STEP else None)
@@ -289,7 +291,7 @@ class _Entries(View):
         """Return what makes of an entry where it goes.
 
         Raises:
-            BadArgument: the set has no such verb, or there is a time and should be none, or none and should be one.
+            BadArgument: the set has no such verb, or `at` is missing, or is one too many.
         """
         if verb not in self.verbs() or (verb == "reschedule") != (at is not None):
             raise BadArgument(f"{type(self).__name__} cannot {shown(verb)} so; it can {', '.join(self.verbs())}")

@@ -76,7 +76,9 @@ class Queue(View):
     def _raws(self, first: int, size: int) -> Steps[list[bytes]]:
         """Return the bytes of so many jobs on from a place, counted from the newest."""
         raws: list[bytes]
-        waiting, raws = yield self._calls.read((self._list, "LLEN"), (self._list, "LRANGE", first, first + size - 1))
+        waiting, raws = yield self._calls.read(
+            (self._list, "LLEN"), (self._list, "LRANGE", first, first + size - 1)
+        )
         if len(raws) < size:
             start, more = max(0, first - int(waiting)), size - len(raws)
             (alone,) = yield self._calls.read((self._alone, "LRANGE", start, start + more - 1))

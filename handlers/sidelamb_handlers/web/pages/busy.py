@@ -13,9 +13,9 @@ from sidelamb_handlers.web.logs import lines_of
 from sidelamb_handlers.web.page import Done, Page
 
 if TYPE_CHECKING:
-    from starlette.responses import Response
-
     import datetime as dt
+
+    from starlette.responses import Response
 
     from sidelamb.api import Running
     from sidelamb_handlers.web.page import Visit

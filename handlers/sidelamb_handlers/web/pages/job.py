@@ -1,4 +1,4 @@
-"""One job, wherever it is: its life, its arguments, its error; and its arguments or queue changed and run again."""
+"""One job, wherever it is: its life, its arguments, its error; and run again with others or in another queue."""
 
 from __future__ import annotations
 

@@ -22,7 +22,9 @@ async def show(visit: Visit) -> Response:
     before = visit.said.number("looked")
     cursor = visit.said.number("cursor", most=2**64 - 1)
     part = await look(visit.client, q, visit.said("place"), cursor, before)
-    going = visit.url("/search", q=q, place=part.place, cursor=part.cursor, looked=part.looked) if part.place else ""
+    going = (
+        visit.url("/search", q=q, place=part.place, cursor=part.cursor, looked=part.looked) if part.place else ""
+    )
     total = summary.enqueued + summary.scheduled + summary.retrying + summary.dead
     return await visit.page(
         "everywhere.html",

@@ -194,7 +194,13 @@ async def act_on_all(visit: Visit, name: str, one: AnySet) -> Done:
         fields["due"] = repr(at)
     to = moment(at)
     then = await visit.page("sweep.html", name=name, do=do, left=left, fields=fields, wanted=wanted, to=to)
-    said: dict[str, Any] = {"all": True, "text": wanted.text, "class": wanted.name, "error": wanted.error, "complete": not left}
+    said: dict[str, Any] = {
+        "all": True,
+        "text": wanted.text,
+        "class": wanted.name,
+        "error": wanted.error,
+        "complete": not left,
+    }
     return Done(f"job.{do}", name, now_moved, then, said | _to(at))
 
 
