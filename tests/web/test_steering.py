@@ -136,7 +136,7 @@ def test_a_job_is_found_by_its_id_wherever_it_is(filled: redis.Redis, browser: C
         browser.find_element(By.ID, "q").send_keys(jid)
         press(browser, "Search")
         until(lambda: "Found." in said(browser))
-        (row,) = browser.find_elements(By.CSS_SELECTOR, "tbody tr")
+        row = browser.find_element(By.CSS_SELECTOR, "tbody tr")
         assert where in row.text
         row.find_element(By.CSS_SELECTOR, "th a").click()
         until(lambda: "Its life" in said(browser))

@@ -74,7 +74,8 @@ async def look(client: Client, text: str, place: str = "", cursor: int = 0, look
         cursor: in that place.
         looked: until then.
     """
-    end, hits = time.monotonic() + SCANNED_S, {}
+    end = time.monotonic() + SCANNED_S
+    hits: dict[tuple[str, str, str], Hit] = {}
     left, at = await _places(client), _place(place)
     left = [one for one in left if at is None or one >= at]
     while left:
@@ -124,7 +125,8 @@ async def _in_queue(name: str, client: Client, text: str, cursor: int) -> tuple[
 
 
 async def _in_leases(leases: Leases, text: str, cursor: int) -> tuple[list[Hit], int, int]:
-    pattern, hits, looked = Pattern(text), [], 0
+    pattern, looked = Pattern(text), 0
+    hits: list[Hit] = []
     page = await leases.apage(cursor, LEASES)
     for lease in page:
         inner = 0

@@ -42,10 +42,10 @@ async def _record(visit: Visit) -> JobRecord | None:
 async def show(visit: Visit, *, problem: str = "", status: int = 200) -> Response:
     """Show it."""
     record, where = await _record(visit), visit.said("in")
-    if record is None:
+    lease = await Leases(visit.client).afind(visit.said("name")) if where == "lease" else None
+    if record is None or (where == "lease" and lease is None):
         back = where if where in SETS else "busy" if where == "lease" else "queues"
         return await visit.page("gone.html", status=404, back=back, jid=visit.said("jid"))
-    lease = await Leases(visit.client).afind(visit.said("name")) if where == "lease" else None
     moments = life(record, where, visit.now, lease)
     hidden = record.is_encrypted
     args, kwargs = _text(record.args), _text(record.kwargs)

@@ -18,7 +18,7 @@ async def show(visit: Visit) -> Response:
     """Show what a search found so far, and how far it came."""
     q, summary = visit.said("q").strip(), await Stats(visit.client).asummary()
     if not q:
-        return await visit.page("everywhere.html", summary=summary, q="", part=None, rows=[], going="")
+        return await visit.page("everywhere.html", summary=summary, q="")
     before = visit.said.number("looked")
     cursor = visit.said.number("cursor", most=2**64 - 1)
     part = await look(visit.client, q, visit.said("place"), cursor, before)
