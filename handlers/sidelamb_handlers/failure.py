@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sidelamb.errors import Malformed
+from sidelamb.late import late_import
 from sidelamb.lenient import epoch_s, number, whole
 from sidelamb.payload import decode
 from sidelamb_handlers.backtrace import compressed
@@ -28,6 +29,7 @@ __all__ = [
     "killed_raw",
     "message_of",
     "on_failure",
+    "remembering",
     "retry_delay",
     "retry_limit",
 ]
@@ -89,6 +91,26 @@ def on_failure(
     return Decision(Outcome.RETRY, now + delay_s, changes, failed=True)
 
 
+def remembering(decision: Decision, payload: Mapping[str, Any], now: float, ms: float | None = None) -> Decision:
+    """Return the decision about a job that failed, with the row of this run in its `failures`.
+
+    Args:
+        decision: as Sidekiq's rules have it.
+        payload: as it came off the queue.
+        now: epoch s.
+        ms: milliseconds that it ran, None if nobody knows.
+    """
+    changes = decision.changes
+    if "error_class" not in changes:  # nobody stores it
+        return decision
+    with late_import:
+        from sidelamb.failures import FIELD, added  # noqa: PLC0415 - only for jobs that fail
+
+    attempt = changes["retry_count"] + 1
+    kept = added(payload.get(FIELD), attempt, now, ms, changes["error_class"])
+    return decision if kept is None else replace(decision, changes={**changes, FIELD: kept})
+
+
 def message_of(error: BaseException) -> str:
     """Return an error's message, whatever an app's own exception does when it is asked for it."""
     try:
@@ -138,7 +160,7 @@ def killed_raw(raw: bytes, message: str, *, queue: str, now: float, random: Call
     except Malformed as error:
         return Decision(Outcome.DEAD, now, counted=False, reason=str(error))
     decision = killed(payload, message, queue=queue, now=now, random=random)
-    return with_effects(decision, payload, now)
+    return with_effects(remembering(decision, payload, now), payload, now)
 
 
 def retry_limit(retry: Any, default: int = DEFAULT_RETRIES) -> int | None:

@@ -21,7 +21,7 @@ from sidelamb.lenient import number
 from sidelamb.payload import queue_of
 from sidelamb.wording import did_you_mean
 from sidelamb_handlers.decision import Decision, Outcome
-from sidelamb_handlers.failure import DEFAULT_RETRIES, Failure, message_of, on_failure
+from sidelamb_handlers.failure import DEFAULT_RETRIES, Failure, message_of, on_failure, remembering
 from sidelamb_handlers.foreign import mended
 
 if TYPE_CHECKING:
@@ -97,17 +97,18 @@ class Judge:
         self, a: Attempt, error: BaseException, *, delay_s: float | None = None, payload: Any = None
     ) -> Decision:
         call_hooks(error_hooks, a.payload, error)
-        options = a.job.options if a.job else None
+        options, now = a.job.options if a.job else None, self._clock()
         decision = on_failure(
             payload or a.payload,
             _failure(error, wanted=bool(a.payload.get("backtrace"))),
             queue=a.queue,
-            now=self._clock(),
+            now=now,
             random=self._random,
             default_retries=options.max_retries if options else DEFAULT_RETRIES,
             default_dead=options.on_exhausted == "dead" if options else True,
             delay_s=delay_s,
         )
+        decision = remembering(decision, a.payload, now, _ran_ms(a, now))
         if decision.outcome is Outcome.RETRY:
             return replace(decision, changes={**decision.changes, **_known_again(a)})
         return self._buried(a, error, decision)
@@ -226,6 +227,11 @@ def _word_in(error: BaseException) -> BaseException:
 def _known_again(a: Attempt) -> dict[str, Any]:
     """Return a change that forgets that a job was unknown once: it may be so for as long again."""
     return {"unknown_since": None} if a.job and a.payload.get("unknown_since") is not None else {}
+
+
+def _ran_ms(a: Attempt, now: float) -> float | None:
+    """Return for how long an attempt has run; None for one that did not start."""
+    return ((a.ended_at or now) - a.started_at) * 1000 if a.started_at else None
 
 
 def _mending(a: Attempt, queue: str) -> dict[str, Any]:

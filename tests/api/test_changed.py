@@ -66,6 +66,26 @@ def test_a_sweep_goes_on_where_it_stood(client: Client, db: Any) -> None:
     assert all(entry.args[0] % 3 for entry in retries)
 
 
+@pytest.mark.parametrize("at", [50.0, 100.0, 400.5, 700.0, 1_299.0, 5_000.0])
+def test_a_sweep_gives_each_entry_that_is_meant_another_time_once(client: Client, db: Any, at: float) -> None:
+    put(db, client, 1_200)
+    was_there = 100 <= at <= 1_299 and (at - 100) % 3 == 0
+    retries, rank, moved, steps = RetrySet(client), 0, 0, 0
+    while rank is not None:
+        meant = lambda entry: entry.args[0] % 3 == 0  # noqa: E731
+        swept = retries.sweep("reschedule", meant, client.now(), rank, at)
+        moved, rank, steps = moved + swept.moved, swept.rank, steps + 1
+        assert steps < 8, "it does not end"
+    assert moved == 400 - was_there
+    assert all((entry.score == at) == (entry.args[0] % 3 == 0 or entry.args[0] + 100 == at) for entry in retries)
+
+
+def test_a_sweep_to_another_time_needs_one_and_no_other_does(client: Client) -> None:
+    for verb, at in (("reschedule", None), ("retry", 5.0)):
+        with pytest.raises(BadArgument, match="retry, delete, kill, reschedule"):
+            RetrySet(client).sweep(verb, lambda _: True, 0.0, at=at)  # type: ignore[arg-type]
+
+
 def test_a_sweep_that_a_set_cannot_do_says_what_it_can(client: Client) -> None:
     with pytest.raises(BadArgument, match="retry, delete"):
         DeadSet(client).sweep("kill", lambda _: True, 0.0)

@@ -133,6 +133,8 @@ def test_leases_name_who_holds_what_until_when(client, db):
     assert (one.id, one.capsule, one.poller, one.jobs, one.request_id) == ("c:1", "c", "p", 300, "req-1")
     assert one.expires_at == dt.datetime.fromtimestamp(NOW + 100, dt.UTC)
     assert one.claimed_at == dt.datetime.fromtimestamp(NOW + 1, dt.UTC)
+    assert Leases(client).find("c:1") == one
+    assert Leases(client).find("c:2") is None
     jids, cursor = set(), 0
     while True:
         jobs, cursor = Leases(client).jobs("c:1", cursor)
@@ -206,6 +208,17 @@ class TestRecord:
         assert JobRecord(payload("a", error_backtrace=packed)).backtrace == ["a.py:1", "b.py:2"]
         assert JobRecord(payload("a", error_backtrace=["x"])).backtrace == ["x"]
         assert JobRecord(payload("a", error_backtrace="!")).backtrace == []
+
+    def test_its_failures_are_read_and_what_is_no_such_list_is_none(self):
+        first, second = JobRecord(payload("a", failures=[[1, 9.5, 1500, "E"], [2, 20, None, "F"]])).failures
+        assert (first.attempt, first.ran_s, first.error_class) == (1, 1.5, "E")
+        assert first.started_at == dt.datetime.fromtimestamp(8, dt.UTC)
+        assert second.ended_at == dt.datetime.fromtimestamp(20, dt.UTC)
+        assert second.started_at is None
+        for odd in (3, "x", {}, [1], [[1]], [["1", 2, 3, "E"]], [[1, 1e300, 10**300, "E"], 5]):
+            assert JobRecord(payload("a", failures=odd)).failures == []
+        (far,) = JobRecord(payload("a", failures=[[1, 5.0, 10**300, "E"]])).failures
+        assert far.started_at is None
 
     def test_its_canonical_form_is_ours_to_the_last_digit(self):
         assert JobRecord(b'{ "class": "A", "n": 12345678901234567890123 }').canonical == (

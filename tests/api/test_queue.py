@@ -46,6 +46,17 @@ def test_a_page_is_what_stands_there(client, db):
     assert queue.page(1, 10)[0].jid == "j239"
 
 
+def test_a_search_is_a_step_for_a_thousand_jobs_and_says_where_each_stands(client, db):
+    fill(client, db, 2_500)
+    db.rpush(client.store.keys.alone("mail"), payload("j2499-alone"))
+    queue, cursor, found, steps = Queue("mail", client), 0, [], 0
+    while steps == 0 or cursor:
+        part, cursor = queue.search("J2499", cursor)
+        found, steps = [*found, *part], steps + 1
+    assert [(place, record.jid) for place, record in found] == [(0, "j2499"), (2_500, "j2499-alone")]
+    assert steps == 3
+
+
 def test_what_waits_all_the_while_is_shown_once_though_jobs_come_and_go(client, db):
     fill(client, db, 1_000)
     key, shown = client.store.keys.queue("mail"), []

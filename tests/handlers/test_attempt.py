@@ -276,6 +276,14 @@ class TestDecide:
         assert decision.changes["error_message"] == "no"
         assert decision.changes["queue"] == "mail"
 
+    def test_it_is_remembered_with_the_time_it_took(self, make_runner, job):
+        now = iter([NOW, NOW + 1.25, NOW + 2])
+        runner = make_runner(clock=lambda: next(now, NOW + 2))
+        decision = self.outcome(runner, job, KeyError("x"), retry_count=3, failed_at=NOW - 60)
+        ((attempt, ended, ms, name),) = decision.changes["failures"]
+        assert (attempt, ended, name) == (5, NOW + 2, "KeyError")
+        assert ms in {1_250, 2_000}
+
     def test_a_builtin_exception_is_named_without_its_module(self, runner, job):
         assert self.outcome(runner, job, KeyError("x")).changes["error_class"] == "KeyError"
 

@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 
 from sidelamb.payload import decode, encode
 from sidelamb_handlers.decision import Decision, Outcome
-from sidelamb_handlers.failure import KILLS_MOST, Failure, killed, killed_raw, on_failure, retry_delay, retry_limit
+from sidelamb_handlers.failure import (
+    KILLS_MOST,
+    Failure,
+    killed,
+    killed_raw,
+    on_failure,
+    remembering,
+    retry_delay,
+    retry_limit,
+)
 from tests.handlers.kit import NOW, golden
 
 BOOM = Failure("ValueError", "boom")
@@ -290,19 +299,62 @@ class TestKilled:
         assert decision.outcome is Outcome.DEAD
 
 
+class TestRemembering:
+    def kept(self, payload: dict[str, Any], failure: Failure = BOOM, ms: float | None = 12.4) -> Any:
+        return remembering(fail(payload, failure), payload, NOW, ms).changes.get("failures")
+
+    def test_each_run_that_failed_leaves_a_row(self):
+        first = self.kept({"retry": True})
+        assert first == [[1, NOW, 12, "ValueError"]]
+        again = {"retry": True, "retry_count": 0, "failed_at": NOW, "failures": first}
+        assert self.kept(again, Failure("KeyError", "x"), None) == [*first, [2, NOW, None, "KeyError"]]
+
+    def test_the_last_twenty_five_are_kept_and_their_bytes_are_bounded(self):
+        payload: dict[str, Any] = {"retry": 100}
+        for _ in range(40):
+            changes = remembering(fail(payload, Failure("é" * 500, "m")), payload, NOW, 900_000.0).changes
+            payload = {**payload, **changes}
+        assert [row[0] for row in payload["failures"]] == list(range(16, 41))
+        assert len(encode(payload["failures"])) < 25 * 160
+
+    @pytest.mark.parametrize("theirs", [3, "two", {"a": 1}, ["x"], [[1, 2]], [[1, 2.0, 3, "E" * 61]], [None]])
+    def test_a_field_of_that_name_that_is_not_ours_stays_as_it_is(self, theirs):
+        assert self.kept({"retry": True, "failures": theirs}) is None
+
+    def test_a_job_that_is_not_kept_keeps_nothing(self):
+        assert self.kept({"retry": False}) is None
+
+    def test_a_run_that_ended_its_sandbox_has_no_duration(self):
+        raw = encode({"class": "A", "args": [], "retry": True, "failures": [[1, 5.5, 7, "E"]], "retry_count": 0})
+        decision = killed_raw(raw, "m", queue="q", now=NOW, random=lambda: 0.0)
+        assert decision.changes["failures"] == [[1, 5.5, 7, "E"], [2, NOW, None, "SandboxKilled"]]
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text(),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(), inner, max_size=2),
     max_leaves=3,
 )
-FIELDS = ["retry", "retry_count", "retry_for", "retry_queue", "failed_at", "dead", "backtrace", "kills", "queue"]
+FIELDS = [
+    "retry",
+    "retry_count",
+    "retry_for",
+    "retry_queue",
+    "failed_at",
+    "dead",
+    "backtrace",
+    "kills",
+    "queue",
+    "failures",
+]
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.dictionaries(st.sampled_from(FIELDS), JSON), st.text(st.characters(), max_size=5))
 def test_no_payload_can_make_the_decision_fail(payload, message):
     """Other programs write these fields; whatever they hold, there is a decision, and it can be written down."""
-    for decision in (fail(payload, Failure("E", message, ("line",))), kill(payload)):
+    failed = fail(payload, Failure("E", message, ("line",)))
+    for decision in (failed, remembering(failed, payload, NOW), kill(payload)):
         assert decision.outcome in {Outcome.RETRY, Outcome.DEAD, Outcome.DISCARDED, Outcome.RETURNED}
         encode(dict(decision.changes))
 

@@ -140,6 +140,7 @@ def test_act_on_all_that_match_with_progress(db: redis.Redis, browser: Chrome, s
         raws[json.dumps(failed(n, now))] = now + n
     db.zadd("retry", raws)
     browser.get(f"{site}/retries?by=error")
+    until(lambda: "Looked at all" in said(browser))
     press(browser, "CardDeclined")
     assert "error CardDeclined" in said(browser)
     press(browser, "Act on all that match…")

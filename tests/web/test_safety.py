@@ -36,6 +36,9 @@ PAGES = (
     "/batch?bid=bad3",
     *(f"/periodic/one?name={name}" for name in ("raw", "list", "odd")),
     "/guards?q=lock1",
+    "/search?q=*",
+    "/search?q=s3cr3t",
+    "/lease?id=default:<scr20",
 )
 PASSWORD = "anna:correct horse battery"
 
@@ -272,6 +275,11 @@ NAMES = (
     "kind",
     "member",
     "jid",
+    "id",
+    "at",
+    "zone",
+    "due",
+    "place",
     "limits",
     "locks",
 )
@@ -295,6 +303,11 @@ HOSTILE_TEXTS = (
     "\r\nset-cookie: a=b",
     "[" * 3_000,
     '{"a":1}',
+    "queue:mail",
+    "lease:",
+    "9999-12-31T23:59",
+    "0001-01-01T00:00",
+    "reschedule",
     "[1]",
 )
 VALUES = st.one_of(st.sampled_from(HOSTILE_TEXTS), st.text(max_size=40), st.integers().map(str))
@@ -369,6 +382,8 @@ async def test_every_action_is_audited(
             ("/retries", "job.retry", {"do": "retry", "key": keys["retry"][0]}),
             ("/retries", "job.kill", {"do": "kill", "key": keys["retry"][1]}),
             ("/retries", "job.delete", {"do": "delete", "key": keys["retry"][2]}),
+            ("/retries", "job.reschedule", {"do": "reschedule", "in": "600", "key": keys["retry"][3]}),
+            ("/scheduled/all", "job.reschedule", {"do": "reschedule", "at": "2040-01-31T06:00"}),
             ("/scheduled", "job.retry", {"do": "retry", "key": keys["schedule"][0]}),
             ("/dead", "job.delete", {"do": "delete", "key": keys["dead"][0]}),
             ("/job", "job.retry", {"in": "dead", "key": keys["dead"][1], "args": "[5]", "queue": "mail"}),
@@ -377,6 +392,8 @@ async def test_every_action_is_audited(
             ("/busy", "process.stop", {"do": "stop"}),
             ("/queues", "queue.clear", {"name": "mail", "do": "clear"}),
         ):
+            if path == "/scheduled":
+                fields["key"] = next(entries(filled, "schedule"))
             answer = await act(http, path, **fields)
             assert answer.status_code in {200, 303}, (path, fields)
             expected.append(action)

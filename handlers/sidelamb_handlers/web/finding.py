@@ -11,7 +11,7 @@ import math
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from sidelamb.api import DeadSet, Place, RetrySet, ScheduledSet
+from sidelamb.api import DeadSet, Leases, Place, RetrySet, ScheduledSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sidelamb import Client
     from sidelamb.api import Entry, JobRecord, Queue
 
-__all__ = ["SETS", "Scan", "Wanted", "digest", "in_queue", "in_set", "key_of", "scan", "the_set"]
+__all__ = ["SETS", "Scan", "Wanted", "digest", "in_lease", "in_queue", "in_set", "key_of", "scan", "the_set"]
 
 AnySet = RetrySet | ScheduledSet | DeadSet
 SETS: dict[str, type[AnySet]] = {"retries": RetrySet, "scheduled": ScheduledSet, "dead": DeadSet}
@@ -103,6 +103,19 @@ async def in_queue(queue: Queue, wanted: str, page: int, size: int) -> JobRecord
         for record in await queue.apage(number, size):
             if digest(record.raw) == wanted:
                 return record
+    return None
+
+
+async def in_lease(leases: Leases, lease_id: str, wanted: str) -> JobRecord | None:
+    """Return the job of a digest that is in a lease."""
+    cursor = 0
+    for _ in range(MOST_STEPS):
+        records, cursor = await leases.ajobs(lease_id, cursor)
+        for record in records:
+            if digest(record.raw) == wanted:
+                return record
+        if not cursor:
+            break
     return None
 
 

@@ -98,5 +98,7 @@ class Page:
     """Its place in the navigation."""
     badge: str = ""
     """Which number of `Summary` stands beside it."""
+    key: str = ""
+    """The key that leads there, after a `g`."""
     is_for_all: bool = False
     """Whether its act is open to who may only see: it changes nothing but what they see."""

@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse
 from sidelamb.api import Stats
 from sidelamb.errors import RedisError
 from sidelamb_handlers.web import words
+from sidelamb_handlers.web.logs import lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +46,7 @@ class Looks:
             loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
         )
         self._jinja.filters.update(words.FILTERS)
-        self._jinja.globals.update(many=words.many)
+        self._jinja.globals.update(many=words.many, lines_of=lines_of)
 
     async def page(self, visit: Visit, template: str, *, status: int, **context: Any) -> Response:
         """Return a page."""

@@ -20,7 +20,7 @@ from sidelamb.api.locks import Lock, Locks
 from sidelamb.api.periodic import Periodic, Periodics, Ticked
 from sidelamb.api.processes import Process, Processes, Running, Work
 from sidelamb.api.queue import Queue
-from sidelamb.api.record import JobRecord
+from sidelamb.api.record import FailedRun, JobRecord
 from sidelamb.api.stats import Day, QueueStats, Stats, Summary
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "Day",
     "DeadSet",
     "Entry",
+    "FailedRun",
     "Finding",
     "Found",
     "Holder",

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
-__all__ = ["Bulk", "DeadSet", "Entry", "Found", "Move", "Place", "RetrySet", "ScheduledSet", "Swept", "Verb"]
+__all__ = ["Bulk", "DeadSet", "Entry", "Found", "Move", "Place", "RetrySet", "ScheduledSet", "Swept"]
 
 PAGE = 100
 SCAN_STEP = 1_000
@@ -40,7 +40,6 @@ BULK_BYTES = 4 * 1024 * 1024
 """Payload bytes that one script call moves, about."""
 
 
-Verb = Literal["retry", "delete", "kill"]
 Move = Literal["retry", "delete", "kill", "reschedule"]
 
 
@@ -216,27 +215,33 @@ class _Entries(View):
 
     # --- moving many ---------------------------------------------------------------------------------------
 
-    def _sweep(self, verb: Verb, wanted: Callable[[Entry], bool], began: float, rank: int = 0) -> Steps[Swept]:
+    def _sweep(
+        self,
+        verb: Move,
+        wanted: Callable[[Entry], bool],
+        began: float,
+        rank: int = 0,
+        at: float | None = None,
+    ) -> Steps[Swept]:
         """Do one step of a bulk operation, on about 500 entries, for a caller who keeps where it stands.
 
         Goes from the highest time down, so that what falls due meanwhile shifts nothing.
 
         Args:
-            verb: retry, delete or kill.
+            verb: retry, delete, kill or reschedule.
             wanted: which entries are meant.
             began: epoch s of the whole operation's start; what came into the set later stays there.
             rank: 0, then what the step before returned.
+            at: epoch s, for reschedule; the same in all steps.
 
         Raises:
-            BadArgument: the set has no such verb.
+            BadArgument: the set has no such verb, or there is no time.
         """
-        make = self._verbs().get(verb)
-        if make is None:
-            raise BadArgument(f"{type(self).__name__} cannot {shown(verb)}; it can {', '.join(self._verbs())}")
+        make = self._maker(verb, at)
         (flat,) = yield self._calls.read((self._key, "ZRANGE", rank, rank + SWEEP_STEP - 1, "REV", "WITHSCORES"))
         entries, shifts, skipped = _entries(flat), [], 0
         for entry in entries:
-            if not wanted(entry) or self._came_after(entry, began):
+            if entry.score == at or not wanted(entry) or self._came_after(entry, began):
                 continue
             try:
                 shifts.append(make(entry))
@@ -246,8 +251,12 @@ class _Entries(View):
         for part in _parts(shifts):
             there: list[int] = yield self._calls.shift(self._key, self._now(), part)
             moved += sum(there)
-        stayed = len(entries) - len(shifts)
-        return Swept(moved, skipped, len(entries), rank + stayed if len(entries) == SWEEP_STEP else None)
+        is_above = (
+            at is not None and entries and at >= entries[-1].score
+        )  # what has moved counts in the rank still
+        gone = len(shifts) - moved if is_above else len(shifts)
+        go_on = rank + len(entries) - gone
+        return Swept(moved, skipped, len(entries), go_on if len(entries) == SWEEP_STEP else None)
 
     def _move(
         self, verb: Move, entries: Sequence[Entry], *, began: float = math.inf, at: float | None = None
@@ -263,14 +272,13 @@ class _Entries(View):
         Raises:
             BadArgument: the set has no such verb, or there is no time.
         """
-        if verb not in self.verbs() or (verb == "reschedule") != (at is not None):
-            raise BadArgument(f"{type(self).__name__} cannot {shown(verb)} so; it can {', '.join(self.verbs())}")
+        make = self._maker(verb, at)
         shifts, skipped = [], 0
         for entry in entries:
             if self._came_after(entry, began):
                 continue
             try:
-                shifts.append(self._verbs()[verb](entry) if at is None else Shift(entry.raw, at=at))
+                shifts.append(make(entry))
             except Malformed:
                 skipped += 1
         moved = 0
@@ -278,6 +286,16 @@ class _Entries(View):
             there: list[int] = yield self._calls.shift(self._key, self._now(), part)
             moved += sum(there)
         return Bulk(moved, skipped)
+
+    def _maker(self, verb: Move, at: float | None) -> Callable[[Entry], Shift]:
+        """Return what makes of an entry where it goes.
+
+        Raises:
+            BadArgument: the set has no such verb, or `at` is missing, or is one too many.
+        """
+        if verb not in self.verbs() or (verb == "reschedule") != (at is not None):
+            raise BadArgument(f"{type(self).__name__} cannot {shown(verb)} so; it can {', '.join(self.verbs())}")
+        return self._verbs()[verb] if at is None else lambda entry: Shift(entry.raw, at=at)
 
     def _verbs(self) -> dict[str, Callable[[Entry], Shift]]:
         return {"retry": self._run_now, "delete": self._away}

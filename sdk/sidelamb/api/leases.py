@@ -58,6 +58,13 @@ class Leases(View):
         (flat,) = yield self._calls.read((self._keys.leases, "ZRANGE", first, last, "WITHSCORES"))
         return (yield from self._records(flat))
 
+    def _find(self, lease_id: str) -> Steps[LeaseRecord | None]:
+        """Return one by its id, or None."""
+        (score,) = yield self._calls.read((self._keys.leases, "ZSCORE", lease_id))
+        if score is None:
+            return None
+        return (yield from self._records([lease_id.encode(), score]))[0]
+
     def _records(self, flat: list[bytes]) -> Steps[list[LeaseRecord]]:
         k, names = self._keys, [name.decode(errors="replace") for name in flat[::2]]
         if not names:
@@ -83,6 +90,7 @@ class Leases(View):
 
     size, asize = blocking(_size), awaiting(_size)
     page, apage = blocking(_page), awaiting(_page)
+    find, afind = blocking(_find), awaiting(_find)
     jobs, ajobs = blocking(_jobs), awaiting(_jobs)
 
     def _walk(self, score: float, name: bytes) -> Steps[tuple[list[LeaseRecord], float, bytes]]:

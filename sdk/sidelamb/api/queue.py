@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sidelamb.api.pattern import Pattern
 from sidelamb.api.record import JobRecord, first_and_last, meant
 from sidelamb.api.steps import Steps, View, arun, awaiting, blocking, run
 from sidelamb.effects import Ended, Event, endings
@@ -68,13 +69,32 @@ class Queue(View):
         Raises:
             BadArgument: `number` is below 0, or `size` not 1 to 10,000.
         """
-        first, last = first_and_last(number, size, "Queue.page")
-        waiting, raws = yield self._calls.read((self._list, "LLEN"), (self._list, "LRANGE", first, last))
+        first, _ = first_and_last(number, size, "Queue.page")
+        raws = yield from self._raws(first, size)
+        return [JobRecord(raw, self.name) for raw in raws]
+
+    def _raws(self, first: int, size: int) -> Steps[list[bytes]]:
+        """Return the bytes of so many jobs on from a place, counted from the newest."""
+        raws: list[bytes]
+        waiting, raws = yield self._calls.read(
+            (self._list, "LLEN"), (self._list, "LRANGE", first, first + size - 1)
+        )
         if len(raws) < size:
             start, more = max(0, first - int(waiting)), size - len(raws)
             (alone,) = yield self._calls.read((self._alone, "LRANGE", start, start + more - 1))
             raws += alone
-        return [JobRecord(raw, self.name) for raw in raws]
+        return raws
+
+    def _search(self, text: str = "", cursor: int = 0) -> Steps[tuple[list[tuple[int, JobRecord]], int]]:
+        """Read 1,000 jobs on from `cursor`, and return those that contain `text` (see `JobRecord.matches`).
+
+        Each with its place, counted from the newest, and the cursor to go on with (0: the end). Goes from the
+        newest to the next to run: a job that waits all the while is found, perhaps twice.
+        """
+        raws, pattern = (yield from self._raws(cursor, SEARCH_PAGE)), Pattern(text)
+        some = [(cursor + n, JobRecord(raw, self.name)) for n, raw in enumerate(raws) if not pattern.lacks(raw)]
+        found = [(place, record) for place, record in some if pattern.matches(record)]
+        return found, cursor + SEARCH_PAGE if len(raws) == SEARCH_PAGE else 0
 
     def _find(self, jid: str) -> Steps[JobRecord | None]:
         """Return the job with this id, or None. Reads the queue page by page: meant for a person's search."""
@@ -146,6 +166,7 @@ class Queue(View):
     size, asize = blocking(_size), awaiting(_size)
     latency, alatency = blocking(_latency), awaiting(_latency)
     page, apage = blocking(_page), awaiting(_page)
+    search, asearch = blocking(_search), awaiting(_search)
     find, afind = blocking(_find), awaiting(_find)
     delete, adelete = blocking(_delete), awaiting(_delete)
     clear, aclear = blocking(_clear), awaiting(_clear)

@@ -8,19 +8,38 @@ import json
 import math
 import zlib
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from sidelamb.api.pattern import Pattern
 from sidelamb.errors import BadArgument, Malformed
+from sidelamb.failures import FIELD, rows
 from sidelamb.lenient import epoch_s, whole
 from sidelamb.payload import decode, queue_of, tidy
 from sidelamb.wording import shown
 
-__all__ = ["JobRecord", "first_and_last", "meant", "moment"]
+__all__ = ["FailedRun", "JobRecord", "first_and_last", "meant", "moment"]
 
 MOST_A_PAGE = 10_000
 _BACKTRACE_MOST = 1_000_000
 """Bytes of a backtrace that is unpacked."""
+
+
+class FailedRun(NamedTuple):
+    """One run of a job that failed."""
+
+    attempt: int
+    """1 is the first. A number comes twice if somebody has a job retried by hand."""
+    ended_at: dt.datetime | None
+    ran_s: float | None
+    """Seconds; None if nobody knows, as of a run that ended its sandbox."""
+    error_class: str
+
+    @property
+    def started_at(self) -> dt.datetime | None:
+        """When it began, if that is known."""
+        if self.ended_at is None or self.ran_s is None:
+            return None
+        return moment(self.ended_at.timestamp() - self.ran_s)
 
 
 class JobRecord:
@@ -120,6 +139,14 @@ class JobRecord:
     def error_message(self) -> str:
         """The last error, or empty."""
         return self._text("error_message")
+
+    @property
+    def failures(self) -> list[FailedRun]:
+        """Its runs that failed here, the oldest first: the last 25."""
+        return [
+            FailedRun(attempt, moment(epoch_s(ended)), None if ms is None else ms / 1000, name)
+            for attempt, ended, ms, name in rows(self.payload.get(FIELD)) or []
+        ]
 
     @cached_property
     def backtrace(self) -> list[str]:

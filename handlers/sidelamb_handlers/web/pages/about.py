@@ -85,4 +85,4 @@ async def set_theme(visit: Visit) -> Done:
     return Done("theme", theme, 1, response)
 
 
-PAGES = (Page("/about", show, title="About", place=90), Page("/theme", None, set_theme, is_for_all=True))
+PAGES = (Page("/about", show, title="About", place=90, key="a"), Page("/theme", None, set_theme, is_for_all=True))

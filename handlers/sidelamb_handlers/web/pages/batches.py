@@ -71,4 +71,4 @@ def _moment(epoch_s: float | None) -> dt.datetime | None:
     return None if epoch_s is None else dt.datetime.fromtimestamp(epoch_s, dt.UTC)
 
 
-PAGES = (Page("/batches", show, title="Batches", place=60), Page("/batch", show_one, act))
+PAGES = (Page("/batches", show, title="Batches", place=60, key="b"), Page("/batch", show_one, act))

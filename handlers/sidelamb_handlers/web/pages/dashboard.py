@@ -45,4 +45,4 @@ async def show(visit: Visit) -> Response:
     )
 
 
-PAGES = (Page("/", show, title="Dashboard", place=0),)
+PAGES = (Page("/", show, title="Dashboard", place=0, key="d"),)

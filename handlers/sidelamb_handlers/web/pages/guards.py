@@ -78,6 +78,6 @@ async def _limit(visit: Visit) -> LimitState:
 
 
 PAGES = (
-    Page("/guards", show, act, title="Limits and locks", place=70),
+    Page("/guards", show, act, title="Limits and locks", place=70, key="l"),
     Page("/limit", show_limit, act_on_limit),
 )

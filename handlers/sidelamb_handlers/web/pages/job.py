@@ -1,26 +1,26 @@
-"""One job: its life, its arguments, its error; and its arguments or queue changed and run again."""
+"""One job, wherever it is: its life, its arguments, its error; and run again with others or in another queue."""
 
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
 
-from sidelamb.api import Queue
+from sidelamb.api import Leases, Queue
 from sidelamb.errors import BadArgument
-from sidelamb_handlers.web.finding import SETS, in_queue, in_set, the_set
+from sidelamb_handlers.web.finding import SETS, in_lease, in_queue, in_set, the_set
 from sidelamb_handlers.web.life import life
+from sidelamb_handlers.web.logs import lines_of
 from sidelamb_handlers.web.page import Done, Page
 from sidelamb_handlers.web.pages.queues import SIZE
-from sidelamb_handlers.web.pages.sets import VERBS
+from sidelamb_handlers.web.pages.sets import TIMED, VERBS
 
 if TYPE_CHECKING:
     from starlette.responses import Response
 
     from sidelamb.api import JobRecord
+    from sidelamb_handlers.web.life import Moment
     from sidelamb_handlers.web.page import Visit
 
 SHOWN_BYTES = 64 * 1024
@@ -34,15 +34,19 @@ async def _record(visit: Visit) -> JobRecord | None:
         return await in_set(one, key)
     if where == "queue":
         return await in_queue(Queue(visit.said("name"), visit.client), key, visit.said.number("page"), SIZE)
+    if where == "lease":
+        return await in_lease(Leases(visit.client), visit.said("name"), key)
     return None
 
 
 async def show(visit: Visit, *, problem: str = "", status: int = 200) -> Response:
     """Show it."""
     record, where = await _record(visit), visit.said("in")
-    if record is None:
-        back = where if where in SETS else "queues"
+    lease = await Leases(visit.client).afind(visit.said("name")) if where == "lease" else None
+    if record is None or (where == "lease" and lease is None):
+        back = where if where in SETS else "busy" if where == "lease" else "queues"
         return await visit.page("gone.html", status=404, back=back, jid=visit.said("jid"))
+    moments = life(record, where, visit.now, lease)
     hidden = record.is_encrypted
     args, kwargs = _text(record.args), _text(record.kwargs)
     is_long = len(args) + len(kwargs) > SHOWN_BYTES
@@ -54,7 +58,8 @@ async def show(visit: Visit, *, problem: str = "", status: int = 200) -> Respons
         where=where,
         key=visit.said("key"),
         number=visit.said.number("page"),
-        life=life(record, where, visit.now),
+        lease=visit.said("name") if where == "lease" else "",
+        life=[(moment, _lines(moment, record.jid)) for moment in moments],
         hidden=hidden,
         args=visit.said("args") if problem else args[:SHOWN_BYTES],
         kwargs=visit.said("kwargs") if problem else kwargs[:SHOWN_BYTES],
@@ -62,9 +67,10 @@ async def show(visit: Visit, *, problem: str = "", status: int = 200) -> Respons
         cut=len(args) + len(kwargs) if is_long else 0,
         payload="" if hidden else record.raw[:SHOWN_BYTES].decode(errors="backslashreplace"),
         payload_size=len(record.raw),
-        verbs=VERBS.get(where, ("delete",)),
+        verbs=() if where == "lease" else VERBS.get(where, ("delete",)),
+        is_timed=where in TIMED,
         can_edit=where in SETS and not hidden and not record.malformed and not is_long,
-        logs=_logs(record.jid),
+        logs=lines_of(record.jid, record.created_at.timestamp() if record.created_at else None),
     )
 
 
@@ -117,15 +123,12 @@ def _text(value: Any) -> str:
     return flat if len(flat) < 70 or len(flat) > SHOWN_BYTES else json.dumps(value, ensure_ascii=False, indent=2)  # noqa: PLR2004
 
 
-def _logs(jid: str) -> str:
-    """Return where CloudWatch shows the job's lines; empty where there is no stack."""
-    stack, region = os.environ.get("SIDELAMB_STACK", ""), os.environ.get("AWS_REGION", "")
-    if not stack or not region or not jid:
-        return ""
-    group = quote(quote(f"/sidelamb/{stack}/worker", safe=""), safe="").replace("%", "$")
-    pattern = quote(quote("?" + "filterPattern=" + quote(f'"{jid}"', safe=""), safe=""), safe="").replace("%", "$")
-    home = f"https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}"
-    return f"{home}#logsV2:log-groups/log-group/{group}/log-events{pattern}"
+def _lines(moment: Moment, jid: str) -> str:
+    """Return where the log has an attempt's lines: by the request that it runs in, or by the job and the time."""
+    began = moment.at.timestamp() if moment.at else None
+    if moment.request_id:
+        return lines_of(moment.request_id, began)
+    return lines_of(jid, began, moment.ended_at.timestamp()) if moment.ended_at else ""
 
 
 PAGES = (Page("/job", show, act),)

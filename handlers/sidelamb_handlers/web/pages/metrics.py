@@ -103,4 +103,4 @@ def _percentile(counts: Sequence[int], share: float) -> str:
     return f"> {span(BUCKETS_MS[-1] / 1000)}" if any(counts) else "—"
 
 
-PAGES = (Page("/metrics", show, title="Metrics", place=80), Page("/metric", show_one))
+PAGES = (Page("/metrics", show, title="Metrics", place=80, key="m"), Page("/metric", show_one))

@@ -48,4 +48,4 @@ async def act(visit: Visit) -> Done:
     return Done("periodic.pause", name, int(await periodics.apause(name)), visit.to(path, **about))
 
 
-PAGES = (Page("/periodic", show, act, title="Periodic", place=65), Page("/periodic/one", show_one, act))
+PAGES = (Page("/periodic", show, act, title="Periodic", place=65, key="p"), Page("/periodic/one", show_one, act))

@@ -71,6 +71,6 @@ async def _delete(visit: Visit, queue: Queue) -> Done:
 
 
 PAGES = (
-    Page("/queues", show, act, title="Queues", place=10, badge="enqueued"),
+    Page("/queues", show, act, title="Queues", place=10, badge="enqueued", key="q"),
     Page("/queue", show_one, act),
 )

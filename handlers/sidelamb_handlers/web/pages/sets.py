@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import base64
 import collections
+import datetime as dt
 import json
 import time
 import zlib
 from typing import TYPE_CHECKING, Any
 
+from sidelamb.api.record import moment
 from sidelamb.errors import BadArgument
 from sidelamb_handlers.web.finding import Wanted, in_set, key_of, scan, the_set
 from sidelamb_handlers.web.page import Done, Page, paged
+from sidelamb_handlers.web.when import when
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -29,6 +32,8 @@ VERBS = {
     "dead": ("retry", "delete"),
 }
 GROUPS = {"class": "class", "error": "error"}
+TIMED = ("retries", "scheduled", "s")
+"""Those whose jobs can be given another time."""
 MOST_GROUPS = 60
 STATE_BYTES = 100_000
 AT_ONCE_S = 0.8
@@ -39,7 +44,7 @@ def _wanted(visit: Visit) -> Wanted:
     return Wanted(visit.said("q").strip(), visit.said("class"), visit.said("error"))
 
 
-def _page(name: str, title: str, place: int, badge: str) -> tuple[Page, ...]:
+def _page(name: str, title: str, place: int, badge: str, key: str) -> tuple[Page, ...]:
     def bound(show: Callable[[Visit, str, AnySet], Awaitable[Any]]) -> Callable[[Visit], Awaitable[Any]]:
         async def answer(visit: Visit) -> Any:
             one = the_set(name, visit.client)
@@ -49,7 +54,7 @@ def _page(name: str, title: str, place: int, badge: str) -> tuple[Page, ...]:
         return answer
 
     return (
-        Page(f"/{name}", bound(show), bound(act), title=title, place=place, badge=badge),
+        Page(f"/{name}", bound(show), bound(act), title=title, place=place, badge=badge, key=key),
         Page(f"/{name}/all", None, bound(act_on_all)),
     )
 
@@ -57,7 +62,8 @@ def _page(name: str, title: str, place: int, badge: str) -> tuple[Page, ...]:
 async def show(visit: Visit, name: str, one: AnySet) -> Response:
     """Show a page of the set, what a search found so far, or its groups."""
     wanted, size = _wanted(visit), await one.asize()
-    common: dict[str, Any] = {"name": name, "size": size, "wanted": wanted, "verbs": VERBS[name]}
+    common: dict[str, Any] = {"name": name, "size": size, "wanted": wanted}
+    common |= {"verbs": VERBS[name], "is_timed": name in TIMED}
     if visit.said("by") in GROUPS:
         return await _groups(visit, one, common)
     if wanted:
@@ -121,14 +127,13 @@ def _rows(entries: list[Entry]) -> list[tuple[str, Entry]]:
 async def act(visit: Visit, name: str, one: AnySet) -> Done:
     """Act on what was selected."""
     do, keys = visit.said("do"), visit.said.every("key")
-    if do not in VERBS[name]:
-        raise BadArgument(f"{name} has no such action")
+    at = _time_for(do, visit, one)
     n, jids = 0, []
     for key in keys[:1_000]:
         entry = await in_set(one, key)
         if entry is None or (do == "retry" and entry.malformed):
             continue
-        if await _one(one, do, entry):
+        if await _one(one, do, entry, at):
             n += 1
             jids.append(entry.jid)
     wanted = _wanted(visit)
@@ -140,27 +145,40 @@ async def act(visit: Visit, name: str, one: AnySet) -> Done:
         n=n,
         of=len(keys),
     )
-    return Done(f"job.{do}", name, n, then, {"jids": jids})
+    return Done(f"job.{do}", name, n, then, {"jids": jids, **_to(at)})
 
 
-async def _one(one: Any, do: str, entry: Entry) -> bool:
-    moved: bool = await {"retry": one.aretry, "delete": one.adelete, "kill": getattr(one, "akill", None)}[do](
-        entry
-    )
+def _time_for(do: str, visit: Visit, one: AnySet) -> float | None:
+    """Return epoch s for what needs a time, else None.
+
+    Raises:
+        BadArgument: the set has no such action, or the time is none that can be.
+    """
+    if do not in one.verbs():
+        raise BadArgument("this set has no such action")
+    return when(visit) if do == "reschedule" else None
+
+
+def _to(at: float | None) -> dict[str, Any]:
+    """Return for the audit what time jobs were given."""
+    return {} if at is None else {"to": dt.datetime.fromtimestamp(at, dt.UTC).isoformat()}
+
+
+async def _one(one: Any, do: str, entry: Entry, at: float | None) -> bool:
+    moved: bool = await getattr(one, f"a{do}")(entry, *(() if at is None else (at,)))
     return moved
 
 
 async def act_on_all(visit: Visit, name: str, one: AnySet) -> Done:
     """Act on all that match, for a moment; then say how far it is, and go on when asked again."""
     do, wanted = visit.said("do"), _wanted(visit)
-    if do not in VERBS[name]:
-        raise BadArgument(f"{name} has no such action")
+    at = _time_for(do, visit, one)
     began, rank = visit.said.real("began") or visit.client.now(), visit.said.number("rank")
     looked, moved, skipped = (visit.said.number(field) for field in ("looked", "moved", "skipped"))
     total = visit.said.number("total") or await one.asize()
     end, now_moved, left = time.monotonic() + AT_ONCE_S, 0, True
     while left and time.monotonic() < end:
-        swept = await one.asweep(do, wanted.matches, began, rank)  # type: ignore[arg-type]  # it says so itself
+        swept = await one.asweep(do, wanted.matches, began, rank, at)  # type: ignore[arg-type]  # it says so itself
         now_moved += swept.moved
         moved, skipped, looked = moved + swept.moved, skipped + swept.skipped, looked + swept.looked
         left, rank = swept.rank is not None, swept.rank or 0
@@ -172,9 +190,18 @@ async def act_on_all(visit: Visit, name: str, one: AnySet) -> Done:
         "began": repr(began),
     }
     fields |= {"rank": rank, "looked": looked, "moved": moved, "skipped": skipped, "total": total}
-    then = await visit.page("sweep.html", name=name, do=do, left=left, fields=fields, wanted=wanted)
-    said = {"all": True, "text": wanted.text, "class": wanted.name, "error": wanted.error, "complete": not left}
-    return Done(f"job.{do}", name, now_moved, then, said)
+    if at is not None:
+        fields["due"] = repr(at)
+    to = moment(at)
+    then = await visit.page("sweep.html", name=name, do=do, left=left, fields=fields, wanted=wanted, to=to)
+    said: dict[str, Any] = {
+        "all": True,
+        "text": wanted.text,
+        "class": wanted.name,
+        "error": wanted.error,
+        "complete": not left,
+    }
+    return Done(f"job.{do}", name, now_moved, then, said | _to(at))
 
 
 def _packed(cursor: int, looked: int, counts: dict[str, int]) -> str:
@@ -195,7 +222,7 @@ def _unpacked(state: str) -> tuple[int, int, dict[str, int]]:
 
 
 PAGES = (
-    *_page("retries", "Retries", 20, "retrying"),
-    *_page("scheduled", "Scheduled", 30, "scheduled"),
-    *_page("dead", "Dead", 40, "dead"),
+    *_page("retries", "Retries", 20, "retrying", "r"),
+    *_page("scheduled", "Scheduled", 30, "scheduled", "s"),
+    *_page("dead", "Dead", 40, "dead", "x"),
 )

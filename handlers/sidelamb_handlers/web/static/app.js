@@ -14,6 +14,18 @@
     }
   };
 
+  // --- the viewer's zone in forms ---------------------------------------------------------------------------
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const zones = (root) => {
+    for (const said of root.querySelectorAll(".zone")) said.textContent = zone;
+  };
+  document.addEventListener("submit", (event) => {
+    for (const field of event.target.querySelectorAll('input[type="datetime-local"]')) {
+      const at = new Date(field.value);
+      event.target.elements.zone.value = Number.isNaN(at.valueOf()) ? "" : String(-at.getTimezoneOffset());
+    }
+  });
+
   // --- selecting --------------------------------------------------------------------------------------------
   const boxes = () => [...document.querySelectorAll('.pick tbody input[type="checkbox"]')];
   const chosen = () => {
@@ -50,6 +62,7 @@
     const there = fresh.getElementById("main");
     if (!there) return;
     times(there);
+    zones(there);
     Idiomorph.morph(main(), there, { ignoreActiveValue: true });
     const links = fresh.getElementById("nav");
     if (links) Idiomorph.morph(nav, links);
@@ -101,7 +114,7 @@
   };
 
   // --- keys -------------------------------------------------------------------------------------------------
-  const PLACES = { d: "/", q: "/queues", f: "/busy", r: "/retries", s: "/scheduled", x: "/dead", m: "/metrics", a: "/about" };
+  const leads = (key) => /^[a-z]$/.test(key) && nav.querySelector(`a[data-key="${key}"]`);
   const base = document.querySelector(".brand").getAttribute("href").replace(/\/$/, "");
   let before = "";
   const step = (by) => {
@@ -114,8 +127,14 @@
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, textarea, select")) return;
     const key = event.key, was = before;
     before = key === "g" ? "g" : "";
-    if (was === "g" && PLACES[key]) location.assign(base + PLACES[key]);
-    else if (key === "/") { const q = document.getElementById("q"); if (q) { event.preventDefault(); q.focus(); } }
+    if (was === "g" && leads(key)) location.assign(leads(key).href);
+    else if (key === "?") location.assign(`${base}/about#k`);
+    else if (key === "/") {
+      event.preventDefault();
+      const q = document.getElementById("q");
+      if (q) q.focus();
+      else location.assign(`${base}/search`);
+    }
     else if (key === "j") step(1);
     else if (key === "k") step(-1);
     else if (key === "x") {
@@ -125,6 +144,7 @@
   });
 
   times(document);
+  zones(document);
   chosen();
   go();
   waiting = setTimeout(tick, (Number(main().dataset.live) || 5) * 1000);
