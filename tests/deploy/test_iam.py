@@ -14,7 +14,7 @@ import pytest
 
 from tests.deploy import island
 from tests.deploy.emulator import emulator
-from tests.deploy.translated import ACCOUNT, GUID, KINDS, REGION, SECRET, STACK, Deployed, statements
+from tests.deploy.translated import ACCOUNT, GUID, KEYS, KINDS, REGION, SECRET, STACK, Deployed, statements
 
 pytestmark = [
     pytest.mark.timeout(300),
@@ -28,7 +28,7 @@ PRINCIPALS = {
     "poller": "PollerTaskRole",
     "start": "PollerExecutionRole",
 }
-"""`start` is ECS's own, when it starts the poller's task. `app`, below, has the policy RedisAccess alone."""
+"""`start` is ECS's own, when it starts the poller's task. `app`, below, has RedisAccess and KeysAccess alone."""
 TRUSTED = {
     "worker": "lambda.amazonaws.com",
     "scheduler": "lambda.amazonaws.com",
@@ -112,10 +112,14 @@ TABLE = [
         f"{SECRET} {OTHER_SECRET}",
         "url nodes serverless",
     ),
+    # the keys of encrypted jobs: the worker and the app
+    *rows("worker app", "secretsmanager:GetSecretValue", KEYS, "", "secret"),
+    *rows("worker app", "secretsmanager:GetSecretValue", "", KEYS, "url nodes serverless"),
+    *rows("scheduler poller timer start", "secretsmanager:GetSecretValue", "", KEYS),
     *(
         row
         for action in ("PutSecretValue", "ListSecrets", "DescribeSecret")
-        for row in rows(ALL, f"secretsmanager:{action}", "", SECRET)
+        for row in rows(ALL, f"secretsmanager:{action}", "", f"{SECRET} {KEYS}")
     ),
     # a Redis of the stack's own: exactly it, as exactly its user
     *rows(
@@ -292,6 +296,10 @@ def poller_reads_the_secret_too(stack):
     managed(stack)["RedisAccess"]["Roles"].append(f"{STACK}-PollerTaskRole")
 
 
+def scheduler_reads_the_keys(stack):
+    managed(stack)["KeysAccess"]["Roles"].append(f"{STACK}-SchedulerFunctionRole")
+
+
 def nobody_reads_the_secret(stack):
     managed(stack)["RedisAccess"]["Roles"].clear()
 
@@ -304,6 +312,7 @@ MISTAKES = [
     functions_read_secrets_alike_in_name,
     worker_passes_roles,
     poller_reads_the_secret_too,
+    scheduler_reads_the_keys,
     nobody_reads_the_secret,
 ]
 
