@@ -51,7 +51,7 @@ def python_of(commit: str) -> Path:
 
 def measure(python: Path, file: Path) -> Results:
     """Take W1 and W2 once, with the package of this Python's environment."""
-    words = ["-m", "bench", "--only", "W1,W2", "--peers", OURS, "--runs", "1", "--json", file]
+    words: list[str | Path] = ["-m", "bench", "--only", "W1,W2", "--peers", OURS, "--runs", "1", "--json", file]
     done = subprocess.run([python, *words], cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"bench.against: {python}: {done.stderr.strip().splitlines()[-1]}")

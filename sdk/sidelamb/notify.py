@@ -1,10 +1,12 @@
-"""Notifications: of a job's death, and of a queue whose oldest job has waited too long; by webhook or SNS.
+"""Notifications: of a job's death, of a batch's end, and of a queue whose oldest job has waited too long.
 
-    on_death(webhook("https://example.org/hooks", secret="…"))
+    ops = webhook("https://example.org/hooks", secret="…")
+    on_death(ops)
+    Batch("import", on_complete=ops)
     on_old_queue(300)(sns("arn:aws:sns:eu-west-1:123456789012:alarms"))
 
-News of a death is itself a job, which is retried until it is delivered. News of an old queue is not: it would wait
-behind what it tells of; the scheduler delivers it, and tries again a minute later if that fails.
+News of a death or of a batch is itself a job, which is retried until it is delivered. News of an old queue is not:
+it would wait behind what it tells of; the scheduler delivers it, and tries again a minute later if that fails.
 """
 
 from __future__ import annotations
@@ -28,10 +30,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from sidelamb.awskeys import AwsKeys
+    from sidelamb.batches.status import BatchStatus
+    from sidelamb.calls import Enqueues
 
     OldQueueHook = Callable[[str, float], Any]
 
-__all__ = ["OldQueueWatch", "on_old_queue", "sns", "sns_request", "webhook", "webhook_is_signed"]
+__all__ = ["Channel", "OldQueueWatch", "on_old_queue", "sns", "sns_request", "webhook", "webhook_is_signed"]
 
 WITHIN_S = 10.0
 """How long an answer is waited for."""
@@ -41,6 +45,8 @@ SAID_MOST = 300
 """Bytes of an error's answer that are told."""
 SUBJECT_MOST = 100
 """Characters of an SNS subject."""
+DEAD_MOST = 100
+"""Ids of dead jobs in the news of a batch: SNS takes 256 KB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +60,7 @@ class OldQueueWatch:
 
 
 watches: list[OldQueueWatch] = []
-_channels: dict[str, _Channel] = {}
+_channels: dict[str, Channel] = {}
 
 
 def on_old_queue(after: Any, *queues: str) -> Callable[[OldQueueHook], OldQueueHook]:
@@ -76,13 +82,15 @@ def on_old_queue(after: Any, *queues: str) -> Callable[[OldQueueHook], OldQueueH
     return watch
 
 
-def webhook(url: str, *, secret: str, queue: str = "default") -> _Channel:
-    """Return a hook, for `on_death` and `on_old_queue`, that posts JSON to a URL, signed.
+def webhook(url: str, *, secret: str, queue: str = "default") -> Channel:
+    """Return a hook, for `on_death`, `on_old_queue` and the events of a `Batch`, that posts JSON to a URL, signed.
+
+    Declare it in a module that the workers import too: what delivers finds the secret there.
 
     Args:
         url: where to; it stands in the payload of the job that delivers.
         secret: signs (HMAC-SHA256); it never leaves the process.
-        queue: of the job that delivers news of a death.
+        queue: of the job that delivers news of a death or of a batch.
 
     Raises:
         ConfigError: it is no http or https URL, or there is no secret.
@@ -94,8 +102,8 @@ def webhook(url: str, *, secret: str, queue: str = "default") -> _Channel:
     return _named(_Webhook(url, queue, secret))
 
 
-def sns(topic_arn: str, *, queue: str = "default") -> _Channel:
-    """Return a hook, for `on_death` and `on_old_queue`, that publishes to a topic of SNS; args as `webhook`.
+def sns(topic_arn: str, *, queue: str = "default") -> Channel:
+    """Return a hook that publishes to a topic of SNS; its uses and args as of `webhook`.
 
     The function needs the permission `sns:Publish`. Raises ConfigError for what is no topic's ARN.
     """
@@ -111,26 +119,38 @@ _ARN_PARTS = 6
 
 
 @dataclass(frozen=True)
-class _Channel:
-    """A way to tell somebody."""
+class Channel:
+    """A way to tell somebody; made by `webhook` and `sns`."""
 
     where: str
+    """The URL or the topic's ARN."""
     queue: str
+    """Of the jobs that deliver."""
 
     def __call__(self, what: Any, why: Any) -> None:
         """Tell of a death (payload, error), by a job; or of an old queue (name, seconds), now."""
         if isinstance(what, dict):
-            if what.get("class") != deliver.name:  # of its own death nobody hears this way
+            if what.get("class") not in {deliver.name, deliver_batch.name}:  # nobody hears of their death this way
                 deliver.using(queue=self.queue).enqueue(self.where, _death(what, why))
             return
         news = {"event": "queue.old", "queue": what, "age_s": round(why, 1), "at": time.time()}
         self.send(news, f"{what}-{int(time.time())}")
 
+    def callback(self, event: str) -> tuple[Enqueues[..., Any], tuple[str, str]]:
+        """Return the job that tells of a batch's event, and what it takes after the status and the options."""
+        return deliver_batch.using(queue=self.queue), (event, self.where)
+
     def send(self, news: Mapping[str, Any], news_id: str) -> None:
+        """Tell it now.
+
+        Raises:
+            SidelambError: it was refused.
+            OSError: nobody answers.
+        """
         raise NotImplementedError
 
 
-class _Webhook(_Channel):
+class _Webhook(Channel):
     def __init__(self, where: str, queue: str, secret: str) -> None:
         super().__init__(where, queue)
         object.__setattr__(self, "_secret", secret)
@@ -142,7 +162,7 @@ class _Webhook(_Channel):
         _post(self.where, body, headers)
 
 
-class _Topic(_Channel):
+class _Topic(Channel):
     def send(self, news: Mapping[str, Any], news_id: str) -> None:
         url, body, headers = sns_request(self.where, {**news, "id": news_id}, find_keys(), time.time())
         _post(url, body, headers)
@@ -151,6 +171,16 @@ class _Topic(_Channel):
 @job(name="sidelamb.notify.deliver")
 def deliver(where: str, news: dict[str, Any]) -> None:
     """Deliver news of a death; what fails is retried as any job."""
+    _send(where, news)
+
+
+@job(name="sidelamb.notify.batch")
+def deliver_batch(status: BatchStatus, options: dict[str, Any], event: str, where: str) -> None:
+    """Deliver news of a batch, whose callback it is."""
+    _send(where, _ending(status, options, event))
+
+
+def _send(where: str, news: Mapping[str, Any]) -> None:
     from sidelamb.current import current_job  # noqa: PLC0415 - of the worker's side
 
     channel = _channels.get(where)
@@ -183,7 +213,8 @@ def sns_request(
     """Return (URL, body, headers) of a Publish, signed at epoch s `now`."""
     _, partition, _, region, *_ = topic_arn.split(":")
     host = f"sns.{region}.amazonaws.com{'.cn' if partition == 'aws-cn' else ''}"
-    subject = f"sidelamb {news['event']} {news.get('class') or news.get('queue')}"[:SUBJECT_MOST]
+    whose = news.get("class") or news.get("queue") or news.get("batch")
+    subject = f"sidelamb {news['event']} {whose}"[:SUBJECT_MOST]
     said = {"Action": "Publish", "Message": json.dumps(news), "Subject": subject}
     body = urlencode({**said, "TopicArn": topic_arn, "Version": "2010-03-31"}).encode()
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
@@ -216,7 +247,23 @@ def _death(payload: Mapping[str, Any], error: Any) -> dict[str, Any]:
     }
 
 
-def _named(channel: _Channel) -> _Channel:
+def _ending(status: BatchStatus, options: Mapping[str, Any], event: str) -> dict[str, Any]:
+    """Return what is told of a batch."""
+    return {
+        "event": f"batch.{event}",
+        "batch": status.bid,
+        "description": status.description,
+        "tags": list(status.tags),
+        "options": dict(options),
+        "total": status.total,
+        "failed": status.failed,
+        "dead": list(status.dead[:DEAD_MOST]),
+        "discarded": status.discarded,
+        "at": time.time(),
+    }
+
+
+def _named(channel: Channel) -> Channel:
     _channels[channel.where] = channel
     return channel
 

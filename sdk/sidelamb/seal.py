@@ -4,8 +4,8 @@
     def charge(card: str, *, cents: int) -> None: ...
 
 All arguments are one sealed text, the only one in `args`; the field `sealed` names the key. A job's class and id
-are sealed along, so that nobody can move the text to another job. The keys are in SIDELAMB_KEYS (`id:base64,…`) or
-`configure(keys={id: bytes})`: the first one seals, all of them open.
+are sealed along, so that nobody can move the text to another job. The keys are in SIDELAMB_KEYS (`id:base64,…`, or
+the ARN of a secret that holds this) or `configure(keys={id: bytes})`: the first one seals, all of them open.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import hmac
 import os
+import time
 from typing import TYPE_CHECKING, Any
 
 from sidelamb import settings
@@ -30,6 +31,8 @@ HIDDEN = "[encrypted]"
 """What is shown in place of sealed arguments."""
 
 KEY_BYTES = 32
+AGAIN_S = 60.0
+"""Between two looks into the secret for a key that is not known here."""
 NONCE_BYTES = 12
 """Random; one key seals 2³² jobs before two of the same become likely enough to matter (NIST SP 800-38D)."""
 
@@ -62,6 +65,8 @@ def opened(payload: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
     """
     name, what = payload.get("sealed"), f"{payload.get('class')} {payload.get('jid')}"
     keys = _keys()
+    if name not in keys:
+        keys = _keys_anew()
     if name not in keys:
         known = ", ".join(keys) or "none"
         raise ConfigError(
@@ -120,18 +125,42 @@ def _some_keys(whose: str) -> dict[str, bytes]:
 
 def _keys() -> dict[str, bytes]:
     given = settings.keys()
-    return _read(given) if isinstance(given, str) else dict(given)
+    if not isinstance(given, str):
+        return dict(given)
+    if not given.startswith("arn:"):
+        return _read(given, "SIDELAMB_KEYS")
+    from sidelamb.secret import text_in  # noqa: PLC0415 - few need it
+
+    return _read(text_in(given), f"SIDELAMB_KEYS, the secret {given}")
 
 
-def _read(text: str) -> dict[str, bytes]:
+def _keys_anew() -> dict[str, bytes]:
+    """Return the keys, out of their secret once more: somebody may have rotated them since."""
+    now, given = time.monotonic(), settings.keys()
+    if isinstance(given, str) and given.startswith("arn:") and now >= _Secret.again_at:
+        from sidelamb.secret import text_in  # noqa: PLC0415 - few need it
+
+        _Secret.again_at = now + AGAIN_S
+        text_in.cache_clear()
+    return _keys()
+
+
+class _Secret:
+    again_at = 0.0
+    """Of the process's monotonic clock: when an unknown key may have the secret read once more."""
+
+
+def _read(text: str, where: str) -> dict[str, bytes]:
     keys: dict[str, bytes] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
-        name, _, key = part.partition(":")
+        name, colon, key = part.partition(":")
+        if not colon:  # and perhaps the key itself is what stands there
+            raise ConfigError(f"{where}: a key has no id; write id:base64,id:base64")
         try:
             keys[name] = base64.b64decode(key, validate=True)
         except ValueError:
-            raise ConfigError(f"SIDELAMB_KEYS: the key {name} is no base64; write id:base64,id:base64") from None
-    return checked_keys(keys, "SIDELAMB_KEYS")
+            raise ConfigError(f"{where}: the key {name} is no base64; write id:base64,id:base64") from None
+    return checked_keys(keys, where)
 
 
 def _bound_to(payload: Mapping[str, Any]) -> bytes:

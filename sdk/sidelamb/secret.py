@@ -1,8 +1,8 @@
-"""A Redis URL that is kept in AWS Secrets Manager: wherever a URL is said, the ARN of its secret may stand.
+"""What is kept in AWS Secrets Manager: wherever a Redis URL, or SIDELAMB_KEYS, is said, a secret's ARN may stand.
 
     SIDELAMB_REDIS_URL=arn:aws:secretsmanager:eu-west-1:123456789012:secret:shop-redis-AbCdEf
 
-The whole text of the secret is the URL. It is fetched once, when the process first needs it: one signed HTTPS
+The whole text of the secret is the value. It is fetched once, when the process first needs it: one signed HTTPS
 request, made with the standard library, so that neither producers nor workers import botocore for it. What is
 in the secret is never in an error.
 """
@@ -27,7 +27,7 @@ from sidelamb.errors import ConfigError
 if TYPE_CHECKING:
     from sidelamb.awskeys import AwsKeys
 
-__all__ = ["url_in"]
+__all__ = ["text_in", "url_in"]
 
 TIMEOUT_S = 3.0
 """Of one try. Lambda gives a cold start ten seconds in all."""
@@ -41,12 +41,27 @@ _TARGET = "secretsmanager.GetSecretValue"
 _SERVER_ERROR = 500
 
 
-@functools.cache
 def url_in(arn: str) -> str:
     """Return the URL that a secret holds.
 
     Raises:
-        ConfigError: it is no secret's ARN, the secret cannot be had, or holds something else.
+        ConfigError: as `text_in`, or it holds something else.
+    """
+    url = text_in(arn)
+    if not _URL.match(url):
+        raise ConfigError(
+            f"the secret {arn} holds no Redis URL; its whole text must be one, like "
+            "rediss://user:password@host:6379/0"
+        )
+    return url
+
+
+@functools.cache
+def text_in(arn: str) -> str:
+    """Return the text that a secret holds, without blanks around it.
+
+    Raises:
+        ConfigError: it is no secret's ARN, or the secret cannot be had.
     """
     found = _ARN.match(arn)
     if not found:
@@ -55,13 +70,7 @@ def url_in(arn: str) -> str:
         )
     partition, region = found.groups()
     answer = _asked(arn, region, _endpoint(partition, region))
-    url = str(answer.get("SecretString") or "").strip()
-    if not _URL.match(url):
-        raise ConfigError(
-            f"the secret {arn} holds no Redis URL; its whole text must be one, like "
-            "rediss://user:password@host:6379/0"
-        )
-    return url
+    return str(answer.get("SecretString") or "").strip()
 
 
 def _endpoint(partition: str, region: str) -> str:

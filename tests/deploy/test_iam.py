@@ -14,7 +14,7 @@ import pytest
 
 from tests.deploy import island
 from tests.deploy.emulator import emulator
-from tests.deploy.translated import ACCOUNT, GUID, KINDS, REGION, SECRET, STACK, Deployed, statements
+from tests.deploy.translated import ACCOUNT, GUID, KEYS, KINDS, REGION, SECRET, STACK, Deployed, statements
 
 pytestmark = [
     pytest.mark.timeout(300),
@@ -30,8 +30,8 @@ PRINCIPALS = {
     "page": "WebFunctionRole",
 }
 """`start` is ECS's own, when it starts the poller's task."""
-ALONE = {"app": "RedisAccess", "viewer": "WebAccess"}
-"""Who has one of the stack's policies and nothing else: the app that enqueues, and who opens the web page."""
+ALONE = {"app": ["RedisAccess", "KeysAccess"], "viewer": ["WebAccess"]}
+"""Who has policies of the stack's and nothing else: the app that enqueues, and who opens the web page."""
 TRUSTED = {
     "worker": "lambda.amazonaws.com",
     "scheduler": "lambda.amazonaws.com",
@@ -121,10 +121,14 @@ TABLE = [
         f"{SECRET} {OTHER_SECRET}",
         "url nodes serverless",
     ),
+    # the keys of encrypted jobs: the worker and the app
+    *rows("worker app", "secretsmanager:GetSecretValue", KEYS, "", "secret"),
+    *rows("worker app", "secretsmanager:GetSecretValue", "", KEYS, "url nodes serverless"),
+    *rows("scheduler poller timer start page viewer", "secretsmanager:GetSecretValue", "", KEYS),
     *(
         row
         for action in ("PutSecretValue", "ListSecrets", "DescribeSecret")
-        for row in rows(ALL, f"secretsmanager:{action}", "", SECRET)
+        for row in rows(ALL, f"secretsmanager:{action}", "", f"{SECRET} {KEYS}")
     ),
     # a Redis of the stack's own: exactly it, as exactly its user
     *rows(
@@ -211,8 +215,8 @@ class Evaluator:
             ]
             self._role(who, f"{prefix}-{who}", said["AssumeRolePolicyDocument"], inline, attached)
         trust = stack.resources["WorkerFunctionRole"]["Properties"]["AssumeRolePolicyDocument"]
-        for who, policy in ALONE.items():
-            attached = [policies[policy]] if policy in policies else []
+        for who, theirs in ALONE.items():
+            attached = [policies[policy] for policy in theirs if policy in policies]
             self._role(who, f"{prefix}-{who}", trust, [], attached)
 
     def may(self, who: str, resource: str, actions: list[str]) -> dict[str, bool]:
@@ -305,6 +309,10 @@ def poller_reads_the_secret_too(stack):
     managed(stack)["RedisAccess"]["Roles"].append(f"{STACK}-PollerTaskRole")
 
 
+def scheduler_reads_the_keys(stack):
+    managed(stack)["KeysAccess"]["Roles"].append(f"{STACK}-SchedulerFunctionRole")
+
+
 def nobody_reads_the_secret(stack):
     managed(stack)["RedisAccess"]["Roles"].clear()
 
@@ -321,6 +329,7 @@ MISTAKES = [
     functions_read_secrets_alike_in_name,
     worker_passes_roles,
     poller_reads_the_secret_too,
+    scheduler_reads_the_keys,
     nobody_reads_the_secret,
     who_looks_may_make_an_event_of_their_own,
 ]

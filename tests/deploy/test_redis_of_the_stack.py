@@ -220,11 +220,19 @@ def test_a_parameter_that_changes_is_a_new_version_behind_the_alias():
         assert function["AutoPublishAliasAllProperties"] is True
         used = parameters_in([function, source["Globals"]["Function"]], set(source["Parameters"]))
         said = parameters_in(function["VersionDescription"], set(source["Parameters"]))
-        assert used - passed_over <= said | {"RedisSecret"}
+        assert used - passed_over <= said
     longest = Deployed(
-        **KINDS["secret"] | {"JobModules": "m" * 120, "Namespace": "{some-namespace}", "WorkerTimeout": 900}
+        **KINDS["secret"]
+        | {
+            "JobModules": "m" * 120,
+            "Namespace": "{some-namespace}",
+            "WorkerTimeout": 900,
+            "NotifyModules": "n" * 60,
+        }
     )
-    for version in longest.of_type("AWS::Lambda::Version").values():
+    versions = longest.of_type("AWS::Lambda::Version").values()
+    assert sum("shop/keys-GhIjKl" in version["Description"] for version in versions) == 1, "the worker's alone"
+    for version in versions:
         assert "shop/redis-AbCdEf" in version["Description"]
         assert len(version["Description"]) <= 256
 

@@ -27,11 +27,13 @@ def test_the_functions_read_exactly_their_secret_and_follow_their_parameters(sho
     with emulator(tmp_path) as aws:
         secrets = aws.client("secretsmanager")
         arn = secrets.create_secret(Name="shop/redis", SecretString=REDIS_URL)["ARN"]
+        keys = secrets.create_secret(Name="shop/keys", SecretString="k1:" + "A" * 43 + "=")["ARN"]
         other = secrets.create_secret(Name="shop/other", SecretString="redis://elsewhere")["ARN"]
-        shop = shop_app.deploy(aws, RedisUrl="", RedisSecret=arn)
+        shop = shop_app.deploy(aws, RedisUrl="", RedisSecret=arn, KeysSecret=keys)
         nothing_shows_the_url(shop)
         a_job_runs(shop, tmp_path)
         only_its_own_secret_is_read(shop, arn, other)
+        only_the_worker_reads_the_keys(shop, keys)
         a_parameter_reaches_the_alias(shop_app, aws, arn)
 
 
@@ -73,6 +75,20 @@ def only_its_own_secret_is_read(shop, arn, other):
         for asked in (other, *([] if mine else [arn])):
             with pytest.raises(ClientError, match="AccessDenied"):
                 there.get_secret_value(SecretId=asked)
+
+
+def only_the_worker_reads_the_keys(shop, keys):
+    worker = shop.aws.client("lambda").get_function_configuration(FunctionName="shop-worker", Qualifier="live")
+    assert worker["Environment"]["Variables"]["SIDELAMB_KEYS"] == keys
+    iam = shop.aws.client("iam")
+    for role in ("WorkerFunctionRole", "SchedulerFunctionRole", "PollerExecutionRole", "PollerTaskRole"):
+        held = shop.aws.session(iam.get_role(RoleName=shop.resources[role])["Role"]["Arn"])
+        there = shop.aws.client("secretsmanager", held)
+        if role == "WorkerFunctionRole":
+            assert there.get_secret_value(SecretId=keys)["SecretString"][:3] == "k1:"
+        else:
+            with pytest.raises(ClientError, match="AccessDenied"):
+                there.get_secret_value(SecretId=keys)
 
 
 def a_parameter_reaches_the_alias(app, aws, arn):

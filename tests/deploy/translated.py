@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 ACCOUNT, REGION, STACK = "123456789012", "eu-west-1", "shop"
 GUID = "51af3dc0-da77-11e4-872e-1234567db123"
 SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:shop/redis-AbCdEf"
+KEYS = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:shop/keys-GhIjKl"
 KINDS: dict[str, dict[str, Any]] = {
     "url": {"RedisUrl": "rediss://app:hunter2@cache.example:6379/0"},
-    "secret": {"RedisSecret": SECRET},
+    "secret": {"RedisSecret": SECRET, "KeysSecret": KEYS},
     "nodes": {"Redis": "nodes"},
     "try-it": {"Redis": "try-it"},
     "serverless": {"Redis": "serverless"},

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import http.server
 import json
+import secrets
 import subprocess
 import sys
 import threading
@@ -15,8 +17,9 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from sidelamb import Client, ConfigError, secret
+from sidelamb import Client, ConfigError, secret, settings
 from sidelamb.awskeys import AwsKeys
+from sidelamb.seal import opened, seal
 from sidelamb.target import target_of
 
 if TYPE_CHECKING:
@@ -61,9 +64,9 @@ class Manager:
 
 @pytest.fixture(autouse=True)
 def nothing_remembered() -> Iterator[None]:
-    secret.url_in.cache_clear()
+    secret.text_in.cache_clear()
     yield
-    secret.url_in.cache_clear()
+    secret.text_in.cache_clear()
 
 
 @pytest.fixture
@@ -142,6 +145,47 @@ def test_jobs_get_through(manager: Manager, redis_url: str) -> None:
     client.close()
 
 
+def test_keys_of_encryption_may_be_in_a_secret_too(manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = secrets.token_bytes(32)
+    manager.holds(f"k1:{base64.b64encode(key).decode()}\n")
+    monkeypatch.setattr(settings._State, "settings", settings.Settings())
+    monkeypatch.setenv("SIDELAMB_KEYS", ARN)
+    sealed = {"class": "pay", "jid": "1", "args": ["4111"]}
+    seal(sealed)
+    assert "4111" not in str(sealed)
+    assert opened(sealed) == (["4111"], {})
+    assert len(manager.asked) == 1
+
+
+def test_a_key_that_is_not_known_has_the_secret_read_once_more_and_not_at_each_job(
+    manager: Manager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = (base64.b64encode(secrets.token_bytes(32)).decode() for _ in range(2))
+    monkeypatch.setattr(settings._State, "settings", settings.Settings())
+    monkeypatch.setattr("sidelamb.seal._Secret.again_at", 0.0)
+    monkeypatch.setenv("SIDELAMB_KEYS", f"k2:{new}")
+    sealed = {"class": "pay", "jid": "1", "args": ["4111"]}
+    seal(sealed)
+    monkeypatch.setenv("SIDELAMB_KEYS", ARN)
+    manager.holds(f"k1:{old}")
+    manager.holds(f"k2:{new},k1:{old}")
+    assert opened(sealed) == (["4111"], {})
+    with pytest.raises(ConfigError, match="the key 'k3', which is not here"):
+        opened({**sealed, "sealed": "k3"})
+    assert len(manager.asked) == 2
+
+
+def test_a_key_without_an_id_is_not_told(manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = base64.b64encode(secrets.token_bytes(32)).decode()
+    manager.holds(key)
+    monkeypatch.setattr(settings._State, "settings", settings.Settings())
+    monkeypatch.setenv("SIDELAMB_KEYS", ARN)
+    with pytest.raises(ConfigError, match="a key has no id") as caught:
+        seal({"class": "pay", "jid": "1", "args": ["4111"]})
+    assert ARN in str(caught.value)
+    assert key[:20] not in str(caught.value)
+
+
 def test_no_botocore_is_loaded_for_it() -> None:
     code = (
         "import sys, datetime as d, sidelamb.secret as s; from sidelamb.awskeys import AwsKeys;"
@@ -166,7 +210,7 @@ def test_what_was_throttled_or_broken_is_tried_once_more(manager: Manager) -> No
     manager.refuses("ThrottlingException", "Rate exceeded")
     manager.holds("redis://cache.example")
     assert str(target_of(ARN)) == "cache.example:6379"
-    secret.url_in.cache_clear()
+    secret.text_in.cache_clear()
     manager.answers += [(500, "oops"), (503, "still")]
     assert "cannot be had: 503" in refused()
     assert len(manager.asked) == 4

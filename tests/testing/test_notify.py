@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sidelamb import configure, default_client, hooks, notify, on_death, registry
+from sidelamb import BadOption, Batch, configure, default_client, hooks, notify, on_death, registry
 from sidelamb.api import DeadSet, RetrySet
 from sidelamb.awskeys import AwsKeys
 from sidelamb.errors import ConfigError, SidelambError
@@ -55,6 +55,7 @@ def own_hooks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sidelamb_handlers.oldqueues.watches", notify.watches)
     monkeypatch.setattr(notify, "_channels", {})
     registry.add(notify.deliver)
+    registry.add(notify.deliver_batch)
 
 
 @pytest.fixture
@@ -107,6 +108,33 @@ def test_of_the_death_of_news_no_news_is_sent(dies, configured, receiver) -> Non
     report = drain(scheduled=True, raise_errors=False)
     assert report.dead == 2
     assert DeadSet().size() == 2
+
+
+def test_a_batchs_events_are_told_once_each_and_retried_until_they_are_received(
+    dies, job, configured, receiver, db
+) -> None:
+    ops = webhook(receiver.url, secret="s3cret", queue="news")
+    with Batch("import", on_complete=ops, on_success=ops, on_death=ops, tags=["a"], options={"n": 1}) as batch:
+        jid = dies.enqueue("4111")
+        job(lambda: None, name="lives").enqueue()
+    receiver.status = 503
+    drain(raise_errors=False)
+    assert {waits.name for waits in RetrySet()} == {"sidelamb.notify.batch"}
+    assert not any(b"s3cret" in waits.raw for waits in RetrySet())
+    receiver.got.clear()
+    receiver.status = 200
+    assert drain(until=time.time() + 300).succeeded == 2
+    told = {json.loads(body)["event"]: (headers, json.loads(body)) for headers, body in receiver.got}
+    assert set(told) == {"batch.complete", "batch.death"}
+    headers, news = told["batch.complete"]
+    assert headers["sidelamb-id"] == f"{batch.bid}-complete"
+    assert (news["batch"], news["description"], news["tags"]) == (batch.bid, "import", ["a"])
+    assert (news["total"], news["failed"], news["dead"], news["options"]) == (2, 1, [jid], {"n": 1})
+
+
+def test_what_is_neither_job_nor_channel_is_no_callback() -> None:
+    with pytest.raises(BadOption, match="expected a job, "):
+        Batch(on_complete=print)  # type: ignore[arg-type]
 
 
 def test_a_channel_that_the_worker_does_not_declare_is_named(configured) -> None:
@@ -175,6 +203,7 @@ def test_sns_requests_are_signed_as_botocore_signs() -> None:
     url, body, headers = sns_request("arn:aws:sns:eu-west-1:123456789012:t", news, keys, now)
     request = AWSRequest("POST", url, data=body, headers={"content-type": headers["content-type"]})
     request.context["timestamp"] = headers["x-amz-date"]
+    assert b"Subject=sidelamb+job.died+a" in body
     signer = SigV4Auth(Credentials("AKID", "SECRET", "TOKEN"), "sns", "eu-west-1")
     for name in ("x-amz-date", "x-amz-security-token"):
         request.headers[name] = headers[name]

@@ -441,6 +441,7 @@ async def in_batches() -> None:
     assert_type(await batch.await_(5), BatchStatus)
     assert_type(current_batch(), Batch)
     assert_type(Batches().page(0), list[BatchStatus])
+    Batch(on_success=webhook("https://example.org", secret="s"), on_death=sns("arn:aws:sns:eu-west-1:1:t"))
     Batch(on_success=print)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Batch(autoflush="10")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from sidelamb.batches.status import BatchStatus
     from sidelamb.calls import Enqueues
     from sidelamb.client import Client
+    from sidelamb.notify import Channel
     from sidelamb.packing import Packed
     from sidelamb.pusher import Pusher
 
@@ -62,7 +63,8 @@ class Batch(Waits):
 
     Args:
         description: for people.
-        on_success: a job that is called when all jobs have succeeded, also after retries by hand.
+        on_success: a job, or a webhook or topic of `sidelamb.notify`, that is called when all jobs have succeeded,
+            also after retries by hand.
         on_complete: when each has run once, whatever came of it.
         on_death: when the first one has died.
         options: plain JSON, the second argument of each callback; the first one is the batch's status.
@@ -85,9 +87,9 @@ class Batch(Waits):
         self,
         description: str = "",
         *,
-        on_success: Enqueues[..., Any] | None = None,
-        on_complete: Enqueues[..., Any] | None = None,
-        on_death: Enqueues[..., Any] | None = None,
+        on_success: Enqueues[..., Any] | Channel | None = None,
+        on_complete: Enqueues[..., Any] | Channel | None = None,
+        on_death: Enqueues[..., Any] | Channel | None = None,
         options: Mapping[str, Any] | None = None,
         tags: Sequence[str] = (),
         autoflush: int | None = None,
@@ -97,8 +99,7 @@ class Batch(Waits):
         client: Client | None = None,
     ) -> None:
         self.description = checked_text(description)
-        calls = {"complete": on_complete, "success": on_success, "death": on_death}
-        self._calls = callback.checked(calls)
+        self._calls = callback.checked({"complete": on_complete, "success": on_success, "death": on_death})
         self._options = checked_options(options)
         self._tags = checked_tags(tags)
         self._autoflush = checked_autoflush(autoflush)
