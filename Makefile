@@ -1,4 +1,4 @@
-# make demo    install into .venv and watch real jobs run, from app to Redis to Lambda and back
+# make demo    install into .venv and watch real jobs run, from app to Redis to Lambda and back; STAY=1: then on the page
 # make faults  ten fires of 10,000 jobs each: every part killed, stopped and cut off, and what came of it (20 minutes)
 # make test    install into .venv and check everything: style, types, arrows, tests against the built wheel
 # make bench   speed and economy, beside nine other systems, each in an environment of its own (25 minutes)
@@ -10,11 +10,12 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 BENCHED := build/bench/sidelamb
 PHOTOS ?=
+STAY   ?=
 
 .PHONY: demo test faults bench model lint smoke-aws vendor-assets clean
 
 demo: $(VENV)/.demo
-	$(BIN)/python examples/photos/demo.py $(if $(PHOTOS),--photos "$(PHOTOS)")
+	$(BIN)/python examples/photos/demo.py $(if $(PHOTOS),--photos "$(PHOTOS)") $(if $(STAY),--stay)
 
 test: $(VENV)/.test
 	$(BIN)/python -m tests.run
