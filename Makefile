@@ -1,4 +1,4 @@
-# make demo    install into .venv and watch real jobs run, from app to Redis to Lambda and back
+# make demo    install into .venv and watch real jobs run, from app to Redis to Lambda and back; STAY=1: then on the page
 # make faults  ten fires of 10,000 jobs each: every part killed, stopped and cut off, and what came of it (20 minutes)
 # make test    install into .venv and check everything: style, types, arrows, tests against the built wheel
 # make bench   speed and economy, beside nine other systems, each in an environment of its own (25 minutes)
@@ -10,6 +10,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 BENCHED := build/bench/sidelamb
 PHOTOS ?=
+STAY   ?=
 
 # Some machines keep Python from writing what it compiles: the suite's thousand processes would compile all that they
 # import anew, and pytest all tests, which is a fifth of the whole.
@@ -18,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: demo test faults bench model lint smoke-aws vendor-assets clean
 
 demo: $(VENV)/.demo
-	$(BIN)/python examples/photos/demo.py $(if $(PHOTOS),--photos "$(PHOTOS)")
+	$(BIN)/python examples/photos/demo.py $(if $(PHOTOS),--photos "$(PHOTOS)") $(if $(STAY),--stay)
 
 test: $(VENV)/.test
 	$(BIN)/python -m tests.run

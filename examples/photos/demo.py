@@ -1,8 +1,9 @@
-"""See Sidelamb at work: `python examples/photos/demo.py [--photos FOLDER]`.
+"""See Sidelamb at work: `python examples/photos/demo.py [--photos FOLDER] [--stay]`.
 
 Starts the whole system on this machine (a real Redis, a local Lambda service, the poller), enqueues as a web app
-would, shows what happens, and ends by itself in about half a minute. Nothing is left running. The exit status is
-1 if any job is not accounted for, 2 if something is missing.
+would, shows what happens, and ends by itself in about half a minute; with --stay it then serves the web page, on
+which the job that died can be put right, until Ctrl-C. Nothing is left running. The exit status is 1 if any job is
+not accounted for, 2 if something is missing.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ def main() -> int:
     parser.add_argument(
         "--photos", type=Path, default=HERE / "photographs", help="a folder with photographs of yours"
     )
-    folder = parser.parse_args().photos.resolve()
+    parser.add_argument("--stay", action="store_true", help="then serve the web page, until Ctrl-C")
+    options = parser.parse_args()
+    folder = options.photos.resolve()
     for name in [name for name in os.environ if name.startswith("SIDELAMB_")]:
         del os.environ[name]  # the demo must not run on a Redis, or with settings, that are for something else
     os.environ["PHOTOS_FOLDER"] = str(folder)
@@ -53,7 +56,7 @@ def main() -> int:
     show.end("[bold]Sidelamb[/]: a photo service's background jobs, executed by Lambda; here by a local one", "")
     story = Story(data, show)
     try:
-        story.play(HERE)
+        story.play(HERE, stay=options.stay)
     except Unaccounted as error:
         last = "".join(f"\n      {line}" for line in story.tally.said[-5:])
         return problem(f"{error}\n      the last that poller and stack said:{last}", 1)

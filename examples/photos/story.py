@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -19,6 +20,7 @@ from tally import PRICES, Figures, Tally, usd
 from sidelamb import Client, configure
 from sidelamb_local.overview import look
 from sidelamb_local.stack import Stack
+from sidelamb_local.web_command import Background
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -50,8 +52,8 @@ class Story:
         self.due_at = 0.0
         self.parts: list[Figures] = []
 
-    def play(self, app_dir: Path) -> None:
-        """Play all of it.
+    def play(self, app_dir: Path, *, stay: bool) -> None:
+        """Play all of it; if it is to stay, until Ctrl-C.
 
         Raises:
             Unaccounted: Something did not come to pass; says what.
@@ -68,7 +70,9 @@ class Story:
                 self.views_at_once()
                 self.last_retry(client)
                 self.account()
-        self.summary()
+                self.summary()
+                if stay:
+                    self.stay(stack.redis_url)
 
     # --- what happens --------------------------------------------------------------------------------------
 
@@ -174,9 +178,25 @@ class Story:
             "",
             "[bold]Where to look next[/]",
             f"  {'examples/photos/app.py, models.py, jobs.py, template.yaml':<60}the whole app",
-            f"  {f'cd examples/photos && {_command()} dev':<60}run it yourself",
+            f"  {f'cd examples/photos && {_command(Path(__file__).parent)} dev':<60}run it yourself",
             f"  {'docs/architecture.md':<60}how it works",
         )
+
+    def stay(self, url: str) -> None:
+        """Serve the web page, for whoever wants to put the dead job right."""
+        page = Background(Client(url))
+        self.show.end(
+            "",
+            f"[bold]The web page is at {page.url}[/]",
+            "check_photo is among its dead jobs: read why, give it a photograph that is whole, and retry it.",
+            f"  {photographs()[0]}",
+            "The same on the command line:",
+            f"  {_command(Path.cwd())} jobs list dead --redis {url}",
+            "Ctrl-C ends it all.",
+        )
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.pause()
+        page.close()
 
     # --- small things --------------------------------------------------------------------------------------
 
@@ -238,9 +258,9 @@ def _retries(jobs: Iterable[JobLine]) -> int:
     return sum(job.attempt > 1 for job in jobs)
 
 
-def _command() -> str:
-    """How to type `sidelamb` in this folder."""
-    beside = os.path.relpath(Path(sys.executable).with_name("sidelamb"), Path(__file__).parent)
+def _command(folder: Path) -> str:
+    """How to type `sidelamb` in a folder."""
+    beside = os.path.relpath(Path(sys.executable).with_name("sidelamb"), folder)
     return min(beside, str(Path(sys.executable).with_name("sidelamb")), key=len)
 
 

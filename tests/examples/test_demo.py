@@ -1,30 +1,134 @@
-"""The demo, played to its end as `make demo` plays it."""
+"""The demo, played to its end as `make demo STAY=1` plays it, and the tour from there."""
 
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
 import types
+from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
+
+from sidelamb import Client
+from sidelamb.api import RetrySet, Stats
+from tests.web.conftest import chrome_of
+from tests.web.hands import press, said, until, write
 
 DEMO = Path(__file__).resolve().parents[2] / "examples" / "photos" / "demo.py"
 
 
-def play(*argv, seconds=60):
-    command = [sys.executable, str(DEMO), *argv]
+def start(*argv):
     # A Redis of somebody's own must not be touched by it.
     env = os.environ | {"SIDELAMB_REDIS_URL": "redis://127.0.0.1:1/0"}
-    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=seconds, check=False)
+    command = [sys.executable, str(DEMO), *argv]
+    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_it_accounts_for_every_job_leaves_nothing_behind_and_says_what_to_do_next(tmp_path):
+def play(*argv):
+    with start(*argv) as demo:
+        out, err = demo.communicate(timeout=60)
+    return subprocess.CompletedProcess(argv, demo.returncode, out, err)
+
+
+@dataclass
+class Played:
+    """A demo that has played and stays, with its web page."""
+
+    said: str
+    page: str
+    redis: str
+    whole: str
+    """A photograph that can be read."""
+
+
+@pytest.fixture(scope="module")
+def played():
+    """One demo for all who look at it; Ctrl-C ends it, and nothing is left."""
     before = set(DEMO.parent.glob(".sidelamb/demo-*"))
-    ended = play()
-    said = ended.stdout
-    assert ended.returncode == 0, f"{said}\n{ended.stderr}"
+    was = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have had it ignored
+    try:
+        demo = start("--stay")
+    finally:
+        signal.signal(signal.SIGINT, was)
+    said = []
+    for line in demo.stdout:
+        said.append(line)
+        if "Ctrl-C ends it all" in line:
+            break
+    text = "".join(said)
+    assert "The web page is at" in text, f"{text}\n{demo.stderr.read()}"
+    [page] = re.findall(r"The web page is at (\S+)", text)
+    [whole, redis] = re.findall(r"^  (\S+\.jpg)$|--redis (\S+)$", text, re.MULTILINE)
+    yield Played(text, page, redis[1], whole[0])
+    demo.send_signal(signal.SIGINT)
+    rest, errors = demo.communicate(timeout=30)
+    assert (demo.returncode, rest, errors) == (0, "", "")
+    assert set(DEMO.parent.glob(".sidelamb/demo-*")) == before
+
+
+@pytest.fixture
+def browser():
+    browser = chrome_of() if shutil.which("chromium") and shutil.which("chromedriver") else None
+    if browser is None:
+        pytest.skip("needs chromium and chromedriver: apt-get install chromium chromium-driver")
+    yield browser
+    browser.quit()
+
+
+def test_the_tour_on_the_page(played, browser):
+    """Find the failed job, read why, fix its argument, retry it, watch it succeed."""
+    browser.get(played.page)
+    before = numbers(browser)
+    press(browser, "1 dead job waits for somebody to look at it.")
+    press(browser, "jobs.check_photo")
+    assert "OSError" in said(browser)
+    assert "image file is truncated" in said(browser)
+    write(browser, "f-args", json.dumps([played.whole]))
+    press(browser, "Retry with these")
+    assert "1 put on their queues" in said(browser)
+    press(browser, "Dashboard", "nav")
+    until(lambda: numbers(browser)["Processed"] == before["Processed"] + 1, 20)
+    after = numbers(browser)
+    assert (after["Failed"], after["Dead"], after["Retries"]) == (before["Failed"], 0, 0)
+
+
+def numbers(browser):
+    """What the dashboard counts."""
+    cells = browser.execute_script(
+        "return [...document.querySelectorAll('.numbers div')].map((d) => [...d.children].map((c) => c.innerText))"
+    )
+    return {what: int(re.sub(r"\D", "", count)) for what, count in cells}
+
+
+def test_the_tour_on_the_command_line(played, sidelamb):
+    """The same, for a photograph that is not there."""
+    client, at = Client(played.redis), ("--redis", played.redis)
+    jid = client.job("jobs.check_photo", queue="images", max_retries=1).enqueue("/not-there.jpg")
+    until(lambda: RetrySet(client).size(), 20)
+    [found] = sidelamb("jobs", "find", "not-there.jpg", "--json", *at).objects
+    assert (found["jid"], found["in"], found["error_class"]) == (jid, "retries", "FileNotFoundError")
+    assert "No such file or directory: '/not-there.jpg'" in sidelamb("jobs", "show", jid, *at).out
+    before = Stats(client).summary()
+    retried = sidelamb("jobs", "retry", "retries", jid, "--args", json.dumps([played.whole]), *at)
+    assert retried.out == "1 retried, from retries, with other args\n"
+    until(lambda: Stats(client).summary().processed > before.processed, 20)
+    status = json.loads(sidelamb("status", "--json", *at).out)
+    assert (status["failed"], status["retrying"], status["enqueued"]) == (before.failed, 0, 0), status
+    gone = sidelamb("jobs", "show", jid, *at)
+    assert gone.status == 1
+    assert gone.err.startswith(f"no job has the id '{jid}': it has run, or was deleted")
+    client.close()
+
+
+def test_it_accounts_for_every_job_and_says_what_to_do_next(played, tmp_path):
+    said = played.said
     for words in (
         "delay(User.sync_images)(user_id)",
         "check_photo failed, again in",
@@ -44,8 +148,6 @@ def test_it_accounts_for_every_job_leaves_nothing_behind_and_says_what_to_do_nex
     assert re.search(r"everything +2,243 +\d+ +[\d.]+ +2 +[\d.]+", said)
     table = said[said.index("jobs/s") : said.index("p50, p99:")]
     assert max(map(len, table.splitlines())) <= 80
-    assert ended.stderr == ""
-    assert set(DEMO.parent.glob(".sidelamb/demo-*")) == before
     [command] = re.findall(r"cd examples/photos && \S*sidelamb dev", said)
     env = {name: value for name, value in os.environ.items() if not name.startswith("SIDELAMB_")}
     run = subprocess.run(

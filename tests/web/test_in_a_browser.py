@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from axe_core_python.base import AXE_SCRIPT
-from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 
 import sidelamb
@@ -16,11 +15,10 @@ from sidelamb import Batches, Client
 from sidelamb.api import Locks
 from sidelamb.testing import drain
 from tests.web.conftest import size
+from tests.web.hands import click, labelled, pick, press, said, until, write
 from tests.web.stand import SCRIPT, SHOWN, entries, failed, fill, url_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import redis
     from selenium.webdriver import Chrome
 
@@ -32,56 +30,6 @@ PAGES = (
     "/nowhere",
     "/queue?name=none",
 )
-
-
-def until(says: Callable[[], Any], within_s: float = 8.0) -> Any:
-    end = time.monotonic() + within_s
-    while not (said := says()):
-        assert time.monotonic() < end, "it did not come to that"
-        time.sleep(0.02)
-    return said
-
-
-def press(browser: Chrome, text: str, within: str = "main") -> None:
-    """Press the button, or follow the link, that says so."""
-    kinds, named = "self::button or self::a or self::summary", json.dumps(text, ensure_ascii=False)
-    path = f"//{within}//*[{kinds}][normalize-space()={named}]"
-    found = [one for one in browser.find_elements(By.XPATH, path) if one.is_displayed()]
-    assert found, f"no {text!r} in {browser.find_element(By.TAG_NAME, 'body').text}"
-    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", found[0])  # type: ignore[no-untyped-call]
-    click(browser, found[0])
-
-
-def click(browser: Chrome, element: Any) -> None:
-    """Click, and wait for the page that it leads to."""
-    leads_on = element.tag_name in {"a", "button"}
-    before = browser.find_element(By.TAG_NAME, "html")
-    element.click()
-    if leads_on:
-        until(lambda: _is_gone(before))
-
-
-def _is_gone(element: Any) -> bool:
-    try:
-        element.is_enabled()
-    except StaleElementReferenceException:
-        return True
-    return False
-
-
-def labelled(browser: Chrome, label: str) -> None:
-    """Press the button with that label."""
-    click(browser, browser.find_element(By.CSS_SELECTOR, f'button[aria-label="{label}"]'))
-
-
-def said(browser: Chrome) -> str:
-    return browser.find_element(By.TAG_NAME, "main").text
-
-
-def pick(browser: Chrome, *numbers: int) -> None:
-    boxes = browser.find_elements(By.CSS_SELECTOR, 'tbody input[type="checkbox"]')
-    for number in numbers:
-        boxes[number].click()
 
 
 @pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 390)])
@@ -312,15 +260,12 @@ def test_the_tour(db: redis.Redis, web_server: Any, browser: Chrome, site: str) 
     press(browser, "Retries")
     press(browser, "tour.charge")
     assert "no such card: 4241" in said(browser)
-    field = browser.find_element(By.ID, "f-args")
-    field.clear()
-    field.send_keys("[4242")
+    write(browser, "f-args", "[4242")
     press(browser, "Retry with these")
     assert "cannot be read as JSON" in said(browser)
     field = browser.find_element(By.ID, "f-args")
     assert field.get_attribute("value") == "[4242", "what one wrote is kept"
-    field.clear()
-    field.send_keys('["4242"]')
+    write(browser, "f-args", '["4242"]')
     press(browser, "Retry with these")
     assert "1 put on their queues" in said(browser)
     browser.get(f"{site}/queues")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from sidelamb_handlers.web.words import count, many, percent, span
+from sidelamb_handlers.web.words import many, percent, span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -71,4 +71,5 @@ def _failures(hour: Sequence[Minute]) -> Iterator[Sentence]:
 
 def _dead(summary: Summary) -> Iterator[Sentence]:
     if summary.dead:
-        yield Sentence("note", f"{count(summary.dead)} dead wait for somebody to look at them.", "/dead")
+        dead = many(summary.dead, "dead job waits", "dead jobs wait")
+        yield Sentence("note", f"{dead} for somebody to look at {'it' if summary.dead == 1 else 'them'}.", "/dead")
