@@ -49,9 +49,9 @@ def life(job: JobRecord, where: str, now: dt.datetime, lease: LeaseRecord | None
     end = _running(job, lease) if lease else _end(job, where, now)
     if job.enqueued_at is not None:  # for the last time: a retry enters its queue anew
         after = [n for n, one in enumerate(failures) if one.ended_at and one.ended_at >= job.enqueued_at]
-        at = after[0] if after else len(failures)
-        said = "Put back on" if at else "Enqueued to"
-        failures.insert(at, Moment("past", f"{said} {job.queue}", job.enqueued_at))
+        place = after[0] if after else len(failures)
+        said = "Put back on" if place else "Enqueued to"
+        failures.insert(place, Moment("past", f"{said} {job.queue}", job.enqueued_at))
     return [*found, *failures, *end]
 
 
