@@ -1,13 +1,15 @@
 """Writes what an app declares as periodic, in its modules and its `sidelamb.toml`, into Redis.
 
-The scheduler does it, before it enqueues: for the first time when Redis shows that something is periodic, or when
-a worker asks for it whose code has something new; then in the pass of each minute, so that what Redis has lost
-comes back. What a deploy declares takes the place of what the one before declared. What is wrong in an app's code
+The scheduler does it, before it enqueues: for the first time when Redis shows that something is periodic, when the
+word stands in the app's file or in the sources of its modules, or when a worker asks for it whose code has
+something new; then in the pass of each minute, so that what Redis has lost comes back.
+What a deploy declares takes the place of what the one before declared. What is wrong in an app's code
 or file is logged, and all else goes on as it was.
 """
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +18,7 @@ from sidelamb.store import MARK_SCORE
 from sidelamb_handlers.logger import new_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from sidelamb.link import Link
     from sidelamb.store import Store
@@ -43,7 +45,8 @@ class Declaring:
 
     def __init__(self, environ: Mapping[str, str], link: Link, store: Store) -> None:
         self._modules = environ.get("SIDELAMB_JOBS", "").replace(",", " ").split()
-        self._file = Path(environ.get("LAMBDA_TASK_ROOT") or ".") / FILE
+        self._root = Path(environ.get("LAMBDA_TASK_ROOT") or ".")
+        self._file = self._root / FILE
         self._source = environ.get("SIDELAMB_STACK") or environ.get("AWS_LAMBDA_FUNCTION_NAME") or "app"
         self._link = link
         self._store = store
@@ -60,10 +63,15 @@ class Declaring:
             minute: whether this is the pass of a minute.
         """
         if tick is None and not self.looked and minute:
-            return _speaks_of_it(self._file)
+            return self._speaks
         if tick is None:
             return minute and self._records is not None and bool(self._records.records)
         return minute or not self.looked or tick <= MARK_SCORE
+
+    @cached_property
+    def _speaks(self) -> bool:
+        """Whether the app's file, or a source of its modules, has the word. Nothing is imported to see it."""
+        return any(map(_speaks_of_it, [self._file, *_sources(self._root, self._modules)]))
 
     def sync(self, now: float, *, asked: bool = False) -> None:
         """Write it down, if it is not there already.
@@ -155,6 +163,14 @@ def ask_for_it(link: Link, store: Store) -> None:
             link.command(*TimetableCalls(store.keys).ask())
     except RedisError as error:
         _log.warning("whether the scheduler knows of periodic jobs could not be looked at: %s", error)
+
+
+def _sources(root: Path, modules: Sequence[str]) -> Iterator[Path]:
+    """Return the files of modules and packages; what these import from elsewhere is not looked for."""
+    for module in modules:
+        place = root.joinpath(*module.split("."))
+        yield place.with_suffix(".py")
+        yield from place.rglob("*.py")
 
 
 def _speaks_of_it(path: Path) -> bool:

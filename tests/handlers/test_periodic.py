@@ -7,6 +7,7 @@ import json
 import random
 import sys
 import threading
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -504,6 +505,21 @@ class TestWhoAsks:
 
     def test_a_file_is_seen_by_itself(self, deploy, periodics):
         go(deploy(file="[periodic.p]\njob = 'clean'\ncron = '* * * * *'\n", ask=False))
+        assert names(periodics) == ["p"]
+
+    @pytest.mark.parametrize("place", ["shop_jobs.py", "shop_jobs/mail/letters.py"])
+    def test_a_first_one_is_seen_in_the_sources_of_the_modules(
+        self, place, deploy, periodics, tmp_path, monkeypatch
+    ):
+        source = tmp_path / place
+        source.parent.mkdir(parents=True, exist_ok=True)
+        source.write_text("# nothing of that kind\n")
+        monkeypatch.syspath_prepend(str(tmp_path))
+        monkeypatch.setitem(sys.modules, "shop_jobs", ModuleType("shop_jobs"))
+        go(deploy(("p", "* * * * *"), ask=False, SIDELAMB_JOBS="shop_jobs"))
+        assert names(periodics) == []
+        source.write_text("from sidelamb import job, periodic\n")
+        go(deploy(("p", "* * * * *"), ask=False, SIDELAMB_JOBS="shop_jobs"))
         assert names(periodics) == ["p"]
 
     def test_a_scheduler_without_modules_says_so(self, deploy, lines):
