@@ -1,10 +1,14 @@
 """The gate before each run of a job that uses features: what they have done first, and whether it may run at all.
 
 One round trip for such a job, none for any other. A worker without Redis has no gate.
+
+Ends are written down a few times a second, and a limit's slot is given back with them. So that a job need not wait
+for one that ran before it in the same lease, it takes over the slots of those whose runs are over.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sidelamb.effects import startings
@@ -13,14 +17,17 @@ from sidelamb.lenient import number
 from sidelamb_handlers.decision import Decision, Outcome, returned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from sidelamb.effects import Effect
     from sidelamb.link import Link
     from sidelamb.store import Store
     from sidelamb_handlers.attempt import Attempt
 
 __all__ = ["Gate"]
 
+MOST_OVER = 100
+"""Slots that are taken over by one run."""
 WITHIN_S = 2.0
 """How long a job waits for Redis before it goes back unrun."""
 
@@ -41,6 +48,9 @@ class Gate:
         self._store = store
         self._clock = clock
         self._random = random
+        self._lease = ""
+        self._holders: list[Attempt] = []
+        """Of this lease, those that were given slots and whose slots nobody has taken over."""
 
     def __call__(self, attempt: Attempt) -> Decision | None:
         """Do what a job's features do before a run. A decision: it will not run."""
@@ -51,12 +61,33 @@ class Gate:
         effects = startings(attempt.payload, now, attempt.deadline, attempt.job.options)
         if not effects:
             return None
+        holds = any(effect.verb == "hold" for effect in effects)
+        if holds:
+            effects = self._taking_over(attempt, effects)
         call = self._store.begin(attempt.lease, attempt.field, attempt.token, effects)
         try:
             answer = self._link.run(call, within_s=WITHIN_S)
         except RedisError as error:
             return returned(f"Redis did not answer before it was started: {error}")
+        if holds and not answer:
+            self._holders.append(attempt)
         return self._refused(answer, now) if answer else None
+
+    def _taking_over(self, attempt: Attempt, effects: Sequence[Effect]) -> tuple[Effect, ...]:
+        """Return the effects with the holders of this lease whose runs are over: their slots may be taken."""
+        if attempt.lease != self._lease:  # what is over may run again by now, and hold a slot again
+            self._lease, self._holders = attempt.lease, []
+        mine = [a for a in tuple(self._holders) if a.payload["limit"] == attempt.payload["limit"]]
+        over = [a for a in mine if a.ended_at][:MOST_OVER]
+        for one in over:
+            with suppress(ValueError):  # another thread was quicker
+                self._holders.remove(one)
+        running = {str(a.payload.get("jid")) for a in mine if not a.ended_at}  # a twin may be
+        jids = [jid for one in over if (jid := str(one.payload.get("jid"))) not in running]
+        return tuple(
+            effect._replace(args=(*effect.args[:6], *jids, *effect.args[6:])) if effect.verb == "hold" else effect
+            for effect in effects
+        )
 
     def _refused(self, answer: str, now: float) -> Decision:
         """Return the decision that an effect's refusal means: its first word is the seconds until the next try."""

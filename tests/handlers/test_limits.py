@@ -62,6 +62,36 @@ class TestConcurrent:
         assert set(ran.values()) == {1}
         assert slots(db, "work") == set()
 
+    @pytest.mark.parametrize("threads", [1, 3])
+    def test_jobs_of_one_lease_hand_the_slot_on_before_their_ends_are_written_down(
+        self, job: Any, client: Client, run: Any, db: redis.Redis, threads: int
+    ):
+        ran, beside = [], []
+
+        @job(limit=Concurrent(threads))
+        def work(n: int) -> None:
+            ran.append(n)
+            beside.append(len(slots(db, "work")))
+
+        work.using(client=client).enqueue_many((n,) for n in range(20))
+        run(threads=threads)
+        assert sorted(ran) == list(range(20))
+        assert max(beside) <= threads
+        assert slots(db, "work") == set()
+        assert ScheduledSet(client).size() == 0
+
+    def test_a_slot_of_a_run_that_goes_on_is_not_taken_over(self, job: Any, client: Client, run: Any):
+        ran = []
+
+        @job(limit=Concurrent(1))
+        def work(n: int) -> None:
+            ran.append(n)
+            time.sleep(0.05)
+
+        work.using(client=client).enqueue_many((n,) for n in range(2))
+        run(threads=2)
+        assert (len(ran), ScheduledSet(client).size()) == (1, 1)
+
     def test_puts_off_uncounted_with_jitter_and_lets_neighbours_pass(
         self, job: Any, client: Client, run: Any, db: redis.Redis
     ):

@@ -5,6 +5,7 @@
 --
 -- hold    keys: 1 who holds a slot (zset by epoch s when it ends by itself)
 --         args: 1 holder   2 now   3 until   4 most holders   5 seconds to wait   6 the limit's name
+--               then holders whose runs are over, though nobody has written that down yet: their slots are free
 -- free    keys: 1 the same   args: 1 holder   gives the slot back
 -- pass    keys: 1 who passed when (zset by epoch s)
 --         args: 1 passer   2 now   3 most in the window   4 the window, s   5 the limit's name
@@ -40,6 +41,7 @@ VERBS.hold = {
   refuses = function(e)
     local key = e.keys[1]
     redis.call('ZREMRANGEBYSCORE', key, '-inf', e.args[2])
+    if #e.args > 8 then redis.call('ZREM', key, unpack(e.args, 7, #e.args - 2)) end
     if redis.call('ZSCORE', key, e.args[1]) then return end
     if redis.call('ZCARD', key) >= tonumber(e.args[4]) then return e.args[5] .. ' over the limit ' .. e.args[6] end
   end,
