@@ -116,7 +116,8 @@ def with_effects(
     """Return a decision about a job, with what its features have done."""
     if not isinstance(payload, dict) or FIELDS.isdisjoint(payload):
         return decision
-    ended = Ended(payload, decision.event, now, decision.changes, result, error)
+    is_kept = decision.outcome is not Outcome.DISCARDED
+    ended = Ended(payload, decision.event, now, decision.changes, result, error, is_kept)
     return replace(decision, effects=endings(ended))
 
 

@@ -85,6 +85,8 @@ class Ended:
     """What it returned, if it succeeded."""
     error: BaseException | None = None
     """What it failed with, where that is at hand."""
+    is_kept: bool = True
+    """Whether one that died is in `dead`; if not, nobody can ever retry it."""
 
 
 def beginnings(payload: Mapping[str, Any], now: float, at: float | None) -> tuple[Effect, ...]:

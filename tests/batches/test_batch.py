@@ -10,6 +10,8 @@ import pytest
 
 from sidelamb import BadCall, BadOption, Batch, BatchClosed, BatchGone, BatchStatus, Client, Discard, current_batch
 from sidelamb.api import DeadSet, Locks, Queue, RetrySet, ScheduledSet
+from sidelamb.batches.store import BatchStore
+from sidelamb.effects import Ended, Event, endings
 from sidelamb.limits import Window
 from tests.batches.conftest import payloads
 
@@ -265,10 +267,41 @@ class TestEndings:
             raise ValueError
 
         gone = job(fail, max_retries=0, on_exhausted="discard")
-        with Batch(**calls):
+        with Batch(**calls) as batch:
             gone.enqueue()
         work()
         assert events(heard) == ["death", "complete"]
+        assert heard[0][1].lost == 1
+        status = batch.status()
+        assert (status.state, status.pending, status.lost, status.dead) == ("failed", 0, 1, ())
+        assert batch.wait(0).state == "failed"
+
+    def test_one_with_a_lost_job_in_it_ends_and_does_not_succeed_and_neither_do_those_around_it(
+        self, client, ok, job, work, calls, heard
+    ) -> None:
+        def fail() -> None:
+            raise ValueError
+
+        gone = job(fail, max_retries=0, on_exhausted="discard")
+        with Batch(**calls) as outer:
+            ok.enqueue()
+            with Batch(on_success=calls["on_success"]) as inner:
+                ok.enqueue()
+                gone.enqueue()
+        work()
+        assert events(heard) == ["death", "complete"]
+        assert (inner.status().state, inner.status().lost) == ("failed", 1)
+        assert (outer.status().state, outer.status().lost) == ("failed", 0)
+
+    def test_a_lost_job_is_counted_once_however_often_its_end_is_told(self, client, db, ok, calls) -> None:
+        with Batch() as batch:
+            ok.enqueue(1)
+            ok.enqueue(2)
+        payload = payloads(db)[0]
+        ended = Ended(payload, Event.DIED, 1.8e9, is_kept=False)
+        for _ in range(2):
+            client.link.run(BatchStore(client.store.keys).take(endings(ended)))
+        assert (batch.status().lost, batch.status().pending, batch.status().state) == (1, 1, "running")
 
     def test_a_kill_by_a_person_is_a_death(self, client, moody, work, calls, heard) -> None:
         moody["error"] = ValueError()

@@ -125,8 +125,8 @@ def cancel(bid: BidArgument, yes: YesOption = False, redis: RedisOption = "") ->
 
     batch = _batch(bid, redis)
     status = _status(batch)
-    if status.state in {"succeeded", "cancelled"}:
-        line(f"{bid} was {'over' if status.state == 'succeeded' else 'cancelled'}")
+    if status.state in {"succeeded", "failed", "cancelled"}:
+        line(f"{bid} was {'cancelled' if status.state == 'cancelled' else 'over'}")
         return
     if not yes:
         ask(f"cancel {status.description or bid}, {status.pending:,} of {status.total:,} pending")

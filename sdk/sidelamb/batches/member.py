@@ -119,6 +119,8 @@ def ending(ended: Ended) -> Iterator[Effect]:
     levels = levels_of(payload)
     if not levels or event is None:
         return
+    if event == "died" and not ended.is_kept:
+        event = "dropped"
     result = _result(ended.result) if levels[0].keeps and event == "succeeded" else ""
     then = stamp(ended.now, payload)
     yield _effect(event, str(payload.get("jid")), ended.now, then, result, levels, followers_of(payload))

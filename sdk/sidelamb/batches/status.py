@@ -51,6 +51,8 @@ class BatchStatus:
     """Ids of those that are dead. Retried by hand, one may still succeed."""
     discarded: int = 0
     """Jobs that left it without a success: discarded, cancelled, expired or deleted."""
+    lost: int = 0
+    """Jobs that have died and are not kept (`on_exhausted="discard"`): nobody can retry them."""
     is_open: bool = False
     """Whether its block has not ended."""
     completed_at: float | None = None
@@ -62,6 +64,8 @@ class BatchStatus:
     cancelled_at: float | None = None
     parent: str = ""
     """Id of the batch that it is in, or empty."""
+    has_lost: bool = False
+    """Whether a job here, or in a batch in it that is over, is lost: it cannot succeed any more."""
     is_still: bool = False
     """Whether nothing of it, or in it, is going to run by itself."""
     children: tuple[BatchStatus, ...] = ()
@@ -69,13 +73,13 @@ class BatchStatus:
 
     @property
     def state(self) -> str:
-        """open, running, complete, succeeded, cancelled, or unknown."""
+        """open, running, complete, succeeded, failed, cancelled, or unknown."""
         if self.created_at is None:
             return "unknown"
         if self.cancelled_at is not None:
             return "cancelled"
         if self.over_at is not None:
-            return "succeeded"
+            return "failed" if self.has_lost else "succeeded"
         if self.completed_at is not None:
             return "complete"
         return "open" if self.is_open else "running"
@@ -147,6 +151,8 @@ def _status(bid: str, looked: Looked) -> BatchStatus:
         failed=looked.failed + len(looked.dead),
         dead=tuple(looked.dead),
         discarded=_count(f.get("discarded")),
+        lost=_count(f.get("lost")),
+        has_lost="lost" in f,
         is_open="sealed" not in f,
         completed_at=ms.get("fired:complete"),
         over_at=ms.get("over"),

@@ -6,7 +6,7 @@
 --          keys: 1 queues (set)   2 sidelamb:batches (zset)   3 sidelamb:cancelled (zset), then six of each level, the
 --                member's own batch first, then its parents: the batch (hash), pending, unrun, failed, dead (sets),
 --                results (hash); then lists of callbacks' queues
---          args: 1 event: succeeded, failed, died, gone; or cancelled, for the batch itself   2 jid
+--          args: 1 event: succeeded, failed, died, dropped, gone; or cancelled, for the batch itself   2 jid
 --                3 now, epoch ms   4 what closes a callback's payload   5 its result, '' for none   6 L   7 F
 --                then L batch ids, F ids of members that only run after this one, then the names of the queues
 -- join     makes jobs members   keys: 1 the batch, 2 pending, 3 unrun   args: jids
@@ -26,7 +26,7 @@ local function no_batch(hash) return redis.error_reply('ERR ' .. hash .. ' is no
 function batch.check(level)
   redis.call('HLEN', level.results)
   for _, name in ipairs({ 'pending', 'unrun', 'failed', 'dead' }) do redis.call('SCARD', level[name]) end
-  for _, number in ipairs(redis.call('HMGET', level.hash, 'total', 'discarded', 'expires', 'linger')) do
+  for _, number in ipairs(redis.call('HMGET', level.hash, 'total', 'discarded', 'lost', 'expires', 'linger')) do
     if number and not string.match(number, '^%d+$') then return no_batch(level.hash) end
   end
 end
@@ -109,8 +109,9 @@ function batch.evaluate(level, world)
     if not is[2] and redis.call('SCARD', level.pending) == 0 then
       changed = true
       redis.call('HSET', level.hash, 'over', world.now)
-      if not batch.is_cancelled(level) then batch.fire(level, 'success', world) end
-      if up then batch.drop(up, level.bid) end
+      local lost = batch.has(level, 'lost')
+      if not lost and not batch.is_cancelled(level) then batch.fire(level, 'success', world) end
+      if up and batch.drop(up, level.bid) and lost and batch.is_there(up) then redis.call('HINCRBY', up.hash, 'lost', 0) end
       batch.linger(level, world)
     elseif up and complete and (not is[3] or batch.has(level, 'fired:death')) then
       -- one whose success goes on with its parent's work is not through for it before, if that may still come
@@ -144,6 +145,13 @@ local function leave(level, member)
   return true
 end
 
+local function fire_death(level, world)
+  while level do
+    if batch.is_there(level) then batch.fire(level, 'death', world) end
+    level = level.up
+  end
+end
+
 local BECOMES = {
   succeeded = function(level, e)
     if not batch.drop(level, e.args[2]) then return false end
@@ -174,11 +182,14 @@ local BECOMES = {
     if batch.is_cancelled(level) then
       for _, member in ipairs({ e.args[2], unpack(followers(e)) }) do redis.call('SREM', level.pending, member) end
     end
-    local at = level
-    while at do
-      if batch.is_there(at) then batch.fire(at, 'death', world) end
-      at = at.up
-    end
+    fire_death(level, world)
+    return true
+  end,
+  dropped = function(level, e, world) -- it has died and is nowhere: its batch ends, and cannot succeed any more
+    if not batch.drop(level, e.args[2]) then return false end
+    redis.call('HINCRBY', level.hash, 'lost', 1)
+    for _, member in ipairs(followers(e)) do leave(level, member) end
+    fire_death(level, world)
     return true
   end,
   cancelled = function(level, _, world)
