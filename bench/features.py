@@ -18,6 +18,7 @@ import statistics
 import sys
 import tempfile
 import time
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ from bench.machine import machine
 from bench.proxy import Proxy
 from bench.redis_process import RedisProcess
 from bench.stats import interval
-from sidelamb import Batch, Client, chain, configure, job
+from sidelamb import Batch, Client, carry, chain, configure, job
 from sidelamb.limits import Bucket, Concurrent, Window
 from sidelamb.testing import drain
 
@@ -56,6 +57,9 @@ COLUMNS = """
 | | enqueue, µs | run, µs | enqueue, trips | run, trips | enqueue, commands | run, commands |
 |---|--:|--:|--:|--:|--:|--:|"""
 FIGURES = ("enqueue_us", "run_us", "enqueue_trips", "run_trips", "enqueue_commands", "run_commands")
+
+tenant: ContextVar[str] = ContextVar("tenant")
+carry(tenant)
 
 
 @job(name="plain")
@@ -87,6 +91,10 @@ def bucket(n: int) -> None: ...
 def sealed(n: int) -> None: ...
 
 
+@job(name="once", idempotent=True)
+def once(n: int) -> None: ...
+
+
 @dataclass(frozen=True)
 class Feature:
     """One of them.
@@ -111,6 +119,13 @@ def each(what: Any) -> Callable[[Client, int], None]:
     return fill
 
 
+def with_a_tenant(client: Client, jobs: int) -> None:
+    """Enqueue them where a variable is set that travels with them."""
+    token = tenant.set("acme")
+    each(plain)(client, jobs)
+    tenant.reset(token)
+
+
 def in_a_batch(client: Client, jobs: int) -> None:
     """Enqueue them in one batch."""
     with Batch(client=client):
@@ -133,6 +148,8 @@ FEATURES = {
     "batch": Feature("batches", in_a_batch),
     "chain of ten": Feature("workflows", in_chains),
     "encrypted": Feature("encryption", each(sealed)),
+    "context of one variable": Feature("context", with_a_tenant),
+    "idempotent": Feature("idempotency", each(once)),
 }
 
 
