@@ -108,5 +108,8 @@ def addresses(text: str) -> tuple[str, ...]:
         *(f"{path}={q}" for path in ("/queue?name", "/metric?name", "/periodic/one?name", "/batch?bid")),
         f"/limit?kind=concurrent&name={q}",
         *(f"/{name}?q={q}&class={q}&error={q}" for name in ("retries", "scheduled", "dead")),
-        *(f"/{path}={q}" for path in ("guards?q", "metrics?q", "dead?by=class&q", "job?in=retries&key")),
+        *(
+            f"/{path}={q}"
+            for path in ("guards?q", "metrics?q", "dead?by=class&q", "job?in=retries&key", "search?q")
+        ),
     )

@@ -6,6 +6,7 @@ import base64
 import json
 import logging
 import re
+import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -18,8 +19,11 @@ from starlette.responses import RedirectResponse
 from sidelamb import Client, ConfigError
 from sidelamb_handlers.web import Visitor, anyone, by_password, web
 from sidelamb_handlers.web.app import FENCE
+from sidelamb_handlers.web.finding import digest
 from sidelamb_local.errors import LocalStackError
 from sidelamb_local.web_command import server_for
+from tests.web.hostile import TEXTS, addresses, everywhere
+from tests.web.scan import fields, routes
 from tests.web.stand import HOSTILE, SCRIPT, SHOWN, entries, fill
 
 if TYPE_CHECKING:
@@ -243,46 +247,26 @@ async def test_every_page_survives_all_ten(filled: redis.Redis, web_server: Redi
                 assert SCRIPT not in answer.text
 
 
-NAMES = (
-    "q",
-    "class",
-    "error",
-    "page",
-    "cursor",
-    "looked",
-    "by",
-    "state",
-    "name",
-    "in",
-    "key",
-    "hours",
-    "days",
-    "did",
-    "n",
-    "of",
-    "do",
-    "identity",
-    "args",
-    "kwargs",
-    "queue",
-    "rank",
-    "began",
-    "moved",
-    "total",
-    "theme",
-    "back",
-    "bid",
-    "kind",
-    "member",
-    "jid",
-    "id",
-    "at",
-    "zone",
-    "due",
-    "place",
-    "limits",
-    "locks",
-)
+async def test_ten_texts_in_every_name_break_no_page(db: redis.Redis, web_server: RedisServer) -> None:
+    """Each is a class, an argument, a queue, an error, a tag, a process, a batch, a periodic job, a limit, a lock.
+
+    /search, unasked, shows nobody's words, and /metrics at an hour's beginning nobody's either.
+    """
+    assert len(TEXTS) == 10
+    everywhere(db, web_server.url, time.time(), time.time() + 600, "low")
+    paths = [path for path in PAGES if "=" not in path or "by=" in path] + ["/queue?name=low"]
+    quiet = [path for path in paths if path.startswith(("/search", "/metrics"))]
+    async with caller(web_server) as http:
+        for path in (*paths, *(one for text in TEXTS for one in addresses(text))):
+            answer = await http.get(path)
+            assert answer.status_code in ({200} if path in paths else {200, 400, 404}), path
+            assert "set-cookie: a=b" not in str(answer.headers)
+            for text in TEXTS[:5]:
+                assert text not in answer.text.replace("&#39;", ""), (path, text)
+            assert not re.search(r'(?i)href="javascript|<img|<svg onload', answer.text), path
+            assert "<bdi>" in answer.text or path not in paths or path in quiet, path
+
+
 HOSTILE_TEXTS = (
     "-1",
     "9" * 30,
@@ -323,22 +307,16 @@ def fuzzed(web_server: RedisServer) -> Any:
     return web(Client(web_server.url), auth=anyone)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-@given(
-    path=st.sampled_from(
-        [path.partition("?")[0] for path in PAGES]
-        + ["/job", "/limit", "/retries/all", "/dead/all", "/theme", "/x"]
-    ),
-    fields=st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=6),
-    posted=st.booleans(),
-)
-async def test_whatever_is_asked_nothing_breaks(
-    fuzzed: Any, path: str, fields: dict[str, str], posted: bool
+@pytest.mark.parametrize(("path", "method"), [*routes(), ("/x", "GET"), ("/x", "POST")])
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@given(fields=st.dictionaries(st.sampled_from(fields()), VALUES, max_size=6))
+async def test_whatever_a_path_is_asked_or_sent_nothing_breaks(
+    fuzzed: Any, path: str, method: str, fields: dict[str, str]
 ) -> None:
     sent = {name: value.encode(errors="surrogatepass") for name, value in fields.items()}
     transport = httpx.ASGITransport(app=fuzzed, raise_app_exceptions=True)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
-        if posted:
+        if method == "POST":
             body = urlencode({**sent, "token": (await token(http)).encode()})
             form = {"content-type": "application/x-www-form-urlencoded"}
             answer = await http.post(path, content=body, headers=form)
@@ -370,11 +348,15 @@ async def test_without_redis_pages_say_so(web_server: RedisServer) -> None:
 async def test_every_action_is_audited(
     filled: redis.Redis, web_server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    filled.delete("retry", "dead", "schedule")
+    filled.flushall()
     fill(filled, 6, hostile=False)
     keys = {name: list(entries(filled, name)) for name in ("retry", "dead", "schedule")}
+    limit = {"kind": "concurrent", "name": "bank"}
+    (holder,) = filled.zrange("sidelamb:limit:concurrent:bank", 0, 0)
+    waiting = digest(filled.lindex("queue:media", 0))
+    bid = filled.zrange("sidelamb:batches", 0, 0)[0].decode()
     caplog.set_level(logging.INFO, logger="sidelamb.web.audit")
-    expected = []
+    expected, acted = [], {"/theme"}  # which changes nothing but what its visitor sees
     async with caller(web_server) as http:
         for path, action, fields in (
             ("/queues", "queue.pause", {"name": "mail", "do": "pause"}),
@@ -390,6 +372,16 @@ async def test_every_action_is_audited(
             ("/dead/all", "job.retry", {"do": "retry", "q": "shop"}),
             ("/busy", "process.quiet", {"do": "quiet", "identity": "ip-10-0-1-17:1:9f2c4a"}),
             ("/busy", "process.stop", {"do": "stop"}),
+            ("/retries/all", "job.kill", {"do": "kill"}),
+            ("/scheduled/all", "job.delete", {"do": "delete"}),
+            ("/queue", "job.delete", {"name": "media", "key": waiting, "do": "delete"}),
+            ("/batch", "batch.cancel", {"bid": bid}),
+            ("/periodic", "periodic.pause", {"name": "cache.warm", "do": "pause"}),
+            ("/periodic/one", "periodic.resume", {"name": "cache.warm", "do": "resume"}),
+            ("/periodic", "periodic.run", {"name": "cache.warm", "do": "run"}),
+            ("/limit", "limit.release", {**limit, "member": holder.decode(), "do": "release"}),
+            ("/limit", "limit.reset", {**limit, "do": "reset"}),
+            ("/guards", "lock.release", {"key": f"shop.charge:{0:032x}", "jid": "lock0"}),
             ("/queues", "queue.clear", {"name": "mail", "do": "clear"}),
         ):
             if path == "/scheduled":
@@ -397,6 +389,8 @@ async def test_every_action_is_audited(
             answer = await act(http, path, **fields)
             assert answer.status_code in {200, 303}, (path, fields)
             expected.append(action)
+            acted.add(path)
+    assert acted == {path for path, method in routes() if method == "POST"}
     lines = [json.loads(record.message) for record in caplog.records if record.name == "sidelamb.web.audit"]
     assert [line["audit"] for line in lines] == expected
     assert all(line["who"] == "local" and line["count"] > 0 and line["what"] for line in lines), lines
