@@ -144,7 +144,7 @@ def test_the_resources_of_the_deploy_page_fit_into_the_template(sam, tmp_path):
     assert "VideoFunction:" in video
     command = "      ImageConfig:\n        Command: [sidelamb_handlers.worker.handler]\n"
     assert models.count(command) == 1
-    web = models.replace(command, of_the_web).replace("ModelFunction", "WebFunction").replace("-models", "-web")
+    web = models.replace(command, of_the_web).replace("ModelFunction", "AppFunction").replace("-models", "-app")
     text = template()
     for title, yours in (
         ("  # --- yours: resources\n", video + layer + models + web),

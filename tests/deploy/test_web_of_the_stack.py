@@ -38,7 +38,8 @@ def test_it_reaches_the_redis_of_the_other_functions_in_their_network(kind):
     page, scheduler = (stack.resources[f"{name}Function"]["Properties"] for name in ("Web", "Scheduler"))
     assert page.get("VpcConfig") == scheduler.get("VpcConfig")
     theirs, its = (one["Environment"]["Variables"] for one in (scheduler, page))
-    assert its == {name: value for name, value in theirs.items() if name != "SIDELAMB_JOBS"} | {
+    of_the_app = {"SIDELAMB_JOBS", "SIDELAMB_NOTIFY"}
+    assert its == {name: value for name, value in theirs.items() if name not in of_the_app} | {
         "SIDELAMB_WEB": "full"
     }
     assert roles(stack)["WebFunctionRole"] == roles(stack)["SchedulerFunctionRole"]
