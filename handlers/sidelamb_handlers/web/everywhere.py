@@ -111,7 +111,8 @@ async def _step(client: Client, place: Place, text: str, cursor: int) -> tuple[l
     one = the_set(kind, client)
     assert one is not None  # noqa: S101 - the other kinds are SETS' own
     found = await one.asearch(text, cursor)
-    return [Hit(kind, "", key_of(entry), 0, entry) for entry in found.entries], found.cursor, SET_STEP
+    hits = [Hit(kind, "", key_of(entry), 0, entry) for entry in found.entries]
+    return hits, found.cursor, SET_STEP if found.cursor else await one.asize() % SET_STEP
 
 
 async def _in_queue(name: str, client: Client, text: str, cursor: int) -> tuple[list[Hit], int, int]:
