@@ -6,7 +6,11 @@ from typing import Annotated
 
 import typer
 
-SetArgument = Annotated[str, typer.Argument(metavar="SET", help="retries, scheduled, dead, or queue:NAME.")]
+from sidelamb_local.commands.completing import set_names
+
+SetArgument = Annotated[
+    str, typer.Argument(metavar="SET", help="retries, scheduled, dead, or queue:NAME.", autocompletion=set_names)
+]
 JidsArgument = Annotated[list[str] | None, typer.Argument(metavar="[JID]...", help="Ids of jobs.")]
 ClassOption = Annotated[str, typer.Option("--class", metavar="NAME", help="Those of one class.")]
 ErrorOption = Annotated[str, typer.Option("--error", metavar="CLASS", help="Those with one class of error.")]

@@ -6,9 +6,12 @@ from typing import Annotated
 
 import typer
 
+from sidelamb_local.commands.completing import queue_names
 from sidelamb_local.commands.options import RedisOption, connect
 
-QueuesArgument = Annotated[list[str], typer.Argument(metavar="QUEUE...", help="Names of queues.")]
+QueuesArgument = Annotated[
+    list[str], typer.Argument(metavar="QUEUE...", help="Names of queues.", autocompletion=queue_names)
+]
 ForceOption = Annotated[bool, typer.Option("--force", help="Also a queue that has had no job yet.")]
 
 

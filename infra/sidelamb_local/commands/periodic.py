@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sidelamb_local.commands.completing import periodic_names
 from sidelamb_local.commands.options import JsonOption, PageOption, RedisOption, SizeOption, connect
 from sidelamb_local.errors import LocalStackError
 
@@ -20,8 +21,12 @@ Look at periodic jobs, hold them, run one now.
     sidelamb periodic pause jobs.clean
     sidelamb periodic run jobs.clean
 """
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The periodic job's name.")]
-NamesArgument = Annotated[list[str], typer.Argument(metavar="NAME...", help="Names of periodic jobs.")]
+NameArgument = Annotated[
+    str, typer.Argument(metavar="NAME", help="The periodic job's name.", autocompletion=periodic_names)
+]
+NamesArgument = Annotated[
+    list[str], typer.Argument(metavar="NAME...", help="Names of periodic jobs.", autocompletion=periodic_names)
+]
 
 
 def list_(
