@@ -59,7 +59,6 @@ COLUMNS = """
 FIGURES = ("enqueue_us", "run_us", "enqueue_trips", "run_trips", "enqueue_commands", "run_commands")
 
 tenant: ContextVar[str] = ContextVar("tenant")
-carry(tenant)
 
 
 @job(name="plain")
@@ -262,6 +261,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if asked.page:
         PAGE.write_text(markdown(json.loads(asked.page.read_text())))
         return
+    carry(tenant)
     found = measured(asked.jobs, asked.rounds)
     sys.stdout.write(markdown(found))
     if asked.json:
