@@ -61,36 +61,36 @@ FIGURES = ("enqueue_us", "run_us", "enqueue_trips", "run_trips", "enqueue_comman
 tenant: ContextVar[str] = ContextVar("tenant")
 
 
-@job(name="plain")
+@job(name="bench.plain")
 def plain(n: int) -> None: ...
 
 
-@job(name="unique", unique_for=600)
+@job(name="bench.unique", unique_for=600)
 def unique(n: int) -> None: ...
 
 
-@job(name="kept", result_ttl=600)
+@job(name="bench.kept", result_ttl=600)
 def kept(n: int) -> int:
     return n
 
 
-@job(name="concurrent", limit=Concurrent(MANY))
+@job(name="bench.concurrent", limit=Concurrent(MANY))
 def concurrent(n: int) -> None: ...
 
 
-@job(name="window", limit=Window(MANY, per=60))
+@job(name="bench.window", limit=Window(MANY, per=60))
 def window(n: int) -> None: ...
 
 
-@job(name="bucket", limit=Bucket(MANY, per=1))
+@job(name="bench.bucket", limit=Bucket(MANY, per=1))
 def bucket(n: int) -> None: ...
 
 
-@job(name="sealed", encrypt=True)
+@job(name="bench.sealed", encrypt=True)
 def sealed(n: int) -> None: ...
 
 
-@job(name="once", idempotent=True)
+@job(name="bench.once", idempotent=True)
 def once(n: int) -> None: ...
 
 
