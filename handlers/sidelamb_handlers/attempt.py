@@ -177,23 +177,26 @@ class Runner:
         """Put a layer around all there are."""
         self._middleware = (layer, *self._middleware)
 
-    def decode(self, a: Attempt) -> Decision | None:  # noqa: PLR0911 - one for each reason
-        """Look whether the payload is a job that may run, and resolve its name. A decision: it will not run."""
+    def decode(self, a: Attempt) -> Callable[[], Decision] | None:  # noqa: PLR0911 - one for each reason
+        """Resolve the name of a job that may run. If it will not run: return what decides about it.
+
+        Deciding tells the app's hooks, and is for whom the job belongs to; this tells nobody.
+        """
         payload = a.payload
         if not isinstance(payload, dict):
-            return self._judge.malformed(a, "not an object")
+            return lambda: self._judge.malformed(a, "not an object")
         if not isinstance(payload.get("class"), str):
-            return self._judge.malformed(a, "no class")
+            return lambda: self._judge.malformed(a, "no class")
         if not isinstance(payload.get("args", []), list) or not isinstance(payload.get("kwargs", {}), dict):
-            return self._judge.malformed(a, "args must be a list and kwargs an object")
+            return lambda: self._judge.malformed(a, "args must be a list and kwargs an object")
         a.job = self._registry.find(payload["class"]) or _own(payload["class"])
         if payload.get("doomed") is True:
-            return self._judge.laid_to_rest(a)
+            return lambda: self._judge.laid_to_rest(a)
         expiry = number(payload.get("expiry"))
         if expiry is not None and expiry < self._clock():
-            return self._judge.expired()
+            return self._judge.expired
         if a.job is None:
-            return self._judge.unknown(a)
+            return lambda: self._judge.unknown(a)
         in_payload = number(payload.get("timeout")) or 0.0
         a.timeout_s = in_payload if in_payload > 0 else a.job.options.timeout_s
         return None

@@ -18,6 +18,7 @@ A job runs only if it is registered by these modules; nothing is imported becaus
 
 from __future__ import annotations
 
+import functools
 import os
 import random
 import sys
@@ -55,6 +56,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from sidelamb_handlers.decision import Decision
+
+    _Read = list[tuple[Attempt, Callable[[], Decision] | None]]
 
 __all__ = ["Worker", "handler"]
 
@@ -137,14 +140,15 @@ class Worker:
         end = began + context.get_remaining_time_in_millis() / 1000
         # With something random: a repeated request is not a repeated call of the script.
         token = f"{context.aws_request_id}/{os.urandom(4).hex()}{'/careful' if invocation.careful else ''}"
-        claim = Claim.YES
+        claim, read = Claim.YES, functools.cache(lambda: self._read(invocation, token))
         refusal = self._refusal(invocation, began, end)
         if not refusal and not invocation.detached:
-            claim, refusal = self._claim(invocation, token, began, Ending.of(began, end).stop_at)
+            until = Ending.of(began, end).stop_at
+            claim, refusal = self._claim(invocation, token, began, until, meanwhile=read)
         if refusal:
             self.log.refused(invocation.lease, context.aws_request_id, refusal)
             return Answer(invocation.lease, Status.REFUSED, refusal).to_wire()
-        answer, spoiled = self._run(invocation, token, began, end, look=claim is Claim.LOOK)
+        answer, spoiled = self._run(invocation, read(), token, began, end, look=claim is Claim.LOOK)
         self.log.invoked()
         settled = answer.status == Status.SETTLED
         self._after(settled=settled)
@@ -190,18 +194,22 @@ class Worker:
             )
         return ""
 
-    def _claim(self, job: Invocation, token: str, now: float, until: float) -> tuple[Claim, str]:
+    def _claim(
+        self, job: Invocation, token: str, now: float, until: float, *, meanwhile: Callable[[], object]
+    ) -> tuple[Claim, str]:
         """Claim the lease, by epoch s `until`; return the answer, and why nothing may be run, or nothing."""
         if self._link is None:
             raise ConfigError("SIDELAMB_REDIS_URL is not set for the worker, and its capsule is not detached")
         claim = self._store.claim(job.lease, request_id=token, now=now, deadline=job.deadline)
         try:
-            answer = self._link.run(claim, within_s=until - now)
+            answer = self._link.run(claim, within_s=until - now, meanwhile=meanwhile)
         except RedisError as error:
             return Claim.NO, f"the lease could not be claimed: {error}"
         return answer, "" if answer else "the lease is gone or claimed by another request"
 
-    def _run(self, job: Invocation, token: str, began: float, end: float, *, look: bool) -> tuple[Answer, str]:
+    def _run(
+        self, job: Invocation, read: _Read, token: str, began: float, end: float, *, look: bool
+    ) -> tuple[Answer, str]:
         """Return the answer, and why the sandbox cannot be used again; empty if it can."""
         settler = Settler(
             None if job.detached else self._link,
@@ -218,7 +226,7 @@ class Worker:
         left = Leftovers(None if job.detached else self._states)
         if look:
             left.look(job.jobs)
-        attempts = self._decoded(job, token, settler, left)
+        attempts = self._sorted(read, settler, left)
         ending = Ending.of(began, end)
         strays = Strays()
         watch = Watch(
@@ -256,26 +264,34 @@ class Worker:
         left = strays.left(until - time.monotonic())
         return f"a job has left threads running ({', '.join(left)})" if left else ""
 
-    def _decoded(self, job: Invocation, token: str, settler: Settler, left: Leftovers) -> list[Attempt]:
-        """Return the attempts to run; note what becomes of the others."""
-        attempts, request_id = [], token.partition("/")[0]
+    def _read(self, job: Invocation, token: str) -> _Read:
+        """Return an attempt at each job, if it will not run with what decides about it; none is ours yet."""
+        states, request_id = None if job.detached else self._states, token.partition("/")[0]
+        read: _Read = []
         for field, payload in zip(job.fields, job.jobs, strict=True):
             queue = source_of(field)[0]
             attempt = Attempt(
-                field, queue, payload, request_id, job.lease, left.states, token=token, deadline=job.deadline
+                field, queue, payload, request_id, job.lease, states, token=token, deadline=job.deadline
             )
+            read.append((attempt, self._runner.decode(attempt)))
+        return read
+
+    def _sorted(self, read: _Read, settler: Settler, left: Leftovers) -> list[Attempt]:
+        """Return the attempts to run; note what becomes of the others."""
+        attempts = []
+        for attempt, decide in read:
             if left.is_in_a_marked_batch(attempt) or (
                 left.is_marked(attempt) and not self._runner.is_iterable(attempt)
             ):
-                decision: Decision | None = cancelled(self._clock())
-            else:  # an iterable job sees it by itself, and tells its callbacks
-                decision = self._runner.decode(attempt)
-            if decision is None:
+                decision = cancelled(self._clock())
+            elif decide is None:  # an iterable job sees by itself that it is marked, and tells its callbacks
                 attempts.append(attempt)
+                continue
             else:
-                settler.add(field, decision, payload)
-                left.ended(attempt, decision)
-                self._note(attempt, decision)
+                decision = decide()
+            settler.add(attempt.field, decision, attempt.payload)
+            left.ended(attempt, decision)
+            self._note(attempt, decision)
         return attempts
 
     def _settle(self, settler: Settler, until: float) -> bool:

@@ -59,12 +59,15 @@ class Channel:
         self.is_open = True
         self.sidelamb_born = time.monotonic()
 
-    def say(self, commands: Sequence[bytes], until: float | None) -> list[Any]:
+    def say(
+        self, commands: Sequence[bytes], until: float | None, meanwhile: Callable[[], object] | None = None
+    ) -> list[Any]:
         """Send commands and return the reply to each, errors that Redis answered among them.
 
         Args:
             commands: packed.
             until: when no reply is waited for any more, monotonic s; None: the socket's own limit for each.
+            meanwhile: done while the answer is on its way.
 
         Raises:
             redis.exceptions.RedisError, OSError: a reply did not come. Close it then.
@@ -72,6 +75,8 @@ class Channel:
         found: list[Any] = []
         try:
             self._sock.sendall(commands[0] if len(commands) == 1 else b"".join(commands))
+            if meanwhile is not None:
+                meanwhile()
             for _ in commands:
                 found.append(self._reply(until) if self.is_open else found[-1])
         except BlockingIOError:

@@ -27,6 +27,8 @@ from sidelamb.talk import ask, carry, in_words
 from sidelamb.target import Target, target_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sidelamb.route import Steps
     from sidelamb.store import Call
     from sidelamb.target import RedisTarget
@@ -53,12 +55,15 @@ class Link:
         self._route = Route(self._target)
         self._spares = Spares()
 
-    def run(self, call: Call[T], *, within_s: float | None = None) -> T:
+    def run(
+        self, call: Call[T], *, within_s: float | None = None, meanwhile: Callable[[], object] | None = None
+    ) -> T:
         """Carry out `call` and return its answer.
 
         Args:
             call: what to do.
             within_s: seconds after which no reply is waited for; None: the connection's own limit for each.
+            meanwhile: what may be done while the answer is on its way; is not, if that takes a conversation.
 
         Raises:
             RedisUnreachable: no connection; certainly not done.
@@ -70,7 +75,7 @@ class Link:
         wait, place = self._target.wait_replicas, self._route.only
         outcome: list[Any] | Exception | None = None
         if place is not None and not wait:  # mostly one exchange is all, and needs no conversation
-            outcome = self._outcome(Say(place, (in_words(call),)), until)
+            outcome = self._outcome(Say(place, (in_words(call),)), until, meanwhile)
             if type(outcome) is list and not isinstance(outcome[0], Exception):
                 return call.read(outcome[0])
         return self._lead(carry(call, self._route, self.address, wait_replicas=wait, late=late), until, outcome)
@@ -103,19 +108,21 @@ class Link:
             result: T = end.value
             return result
 
-    def _outcome(self, say: Say, until: float | None) -> list[Any] | Exception:
+    def _outcome(
+        self, say: Say, until: float | None, meanwhile: Callable[[], object] | None = None
+    ) -> list[Any] | Exception:
         try:
-            return self._exchange(say, until)
+            return self._exchange(say, until, meanwhile)
         except (RedisError, NotOpen) as error:
             return error
 
-    def _exchange(self, say: Say, until: float | None) -> list[Any]:
+    def _exchange(self, say: Say, until: float | None, meanwhile: Callable[[], object] | None) -> list[Any]:
         """Say commands and return their replies, errors that Redis answered among them."""
         if say.pause_s:
             time.sleep(say.pause_s)
         channel = self._channel(say, until)
         try:
-            replies = channel.say([packed(command) for command in say.commands], until)
+            replies = channel.say([packed(command) for command in say.commands], until, meanwhile)
         except (rx.RedisError, OSError) as error:
             channel.close()
             self._close_all(say)  # what cut this one has cut the others

@@ -64,7 +64,7 @@ class TestDecode:
         [None, 5, "work", [], [1], True, {}, {"args": []}, {"class": None}, {"class": 5}, {"class": ["a"]}],
     )
     def test_what_is_no_job_goes_to_dead_as_it_is_and_counts_as_nothing(self, runner, payload):
-        decision = runner.decode(of(payload))
+        decision = runner.decode(of(payload))()
         assert (decision.outcome, decision.at) == (Outcome.DEAD, NOW)
         assert (decision.failed, decision.counted) == (False, False)
         assert dict(decision.changes) == ({"queue": "mail"} if isinstance(payload, dict) else {})
@@ -73,7 +73,7 @@ class TestDecode:
     @pytest.mark.parametrize("args", [None, {}, "x", 5, True])
     def test_args_that_are_no_list_go_to_dead_with_the_reason(self, runner, job, args):
         job(lambda_free)
-        decision = runner.decode(of({"class": "lambda_free", "args": args}))
+        decision = runner.decode(of({"class": "lambda_free", "args": args}))()
         assert (decision.outcome, decision.failed, decision.counted) == (Outcome.DEAD, True, True)
         assert decision.changes["error_class"] == "Malformed"
         assert decision.changes["error_message"] == "args must be a list and kwargs an object; not run"
@@ -82,7 +82,7 @@ class TestDecode:
     @pytest.mark.parametrize("kwargs", [None, [], "x", 5])
     def test_kwargs_that_are_no_object_go_to_dead_with_the_reason(self, runner, job, kwargs):
         job(lambda_free)
-        decision = runner.decode(of({"class": "lambda_free", "args": [], "kwargs": kwargs}))
+        decision = runner.decode(of({"class": "lambda_free", "args": [], "kwargs": kwargs}))()
         assert (decision.outcome, decision.changes["error_class"]) == (Outcome.DEAD, "Malformed")
 
     def test_args_and_kwargs_may_be_missing(self, runner, job):
@@ -98,7 +98,7 @@ class TestDecode:
     @pytest.mark.parametrize("payload", [{"class": "work", "args": 5}, {"args": []}])
     def test_what_goes_to_dead_names_its_queue_for_the_web_page(self, runner, job, payload):
         job(work)
-        assert runner.decode(of(payload)).changes["queue"] == "mail"
+        assert runner.decode(of(payload))().changes["queue"] == "mail"
 
     def test_a_former_name_is_found(self, runner, job):
         ran = []
@@ -143,19 +143,19 @@ def work(*args: Any) -> None:
 
 class TestUnknown:
     def test_a_name_nobody_knows_is_put_off_uncounted(self, runner):
-        decision = runner.decode(call("app.mail.send"))
+        decision = runner.decode(call("app.mail.send"))()
         assert (decision.outcome, decision.at) == (Outcome.SNOOZED, NOW + UNKNOWN_AGAIN_S)
         assert (decision.counted, decision.failed) == (False, False)
         assert decision.changes == {"queue": "mail", "unknown_since": NOW}
 
     def test_the_time_since_it_is_unknown_is_kept(self, runner):
-        decision = runner.decode(call("x", unknown_since=NOW - 100))
+        decision = runner.decode(call("x", unknown_since=NOW - 100))()
         assert decision.changes == {"queue": "mail", "unknown_since": NOW - 100}
 
     def test_after_an_hour_it_fails_with_the_modules_and_the_nearest_name(self, runner, jobs, job):
         jobs.load(["json"])
         job(work, name="app.mail.send")
-        decision = runner.decode(call("app.mail.sent", unknown_since=NOW - 3_600))
+        decision = runner.decode(call("app.mail.sent", unknown_since=NOW - 3_600))()
         assert (decision.outcome, decision.failed) == (Outcome.RETRY, True)
         assert decision.changes["error_class"].endswith("UnknownJob")
         assert decision.changes["error_message"] == (
@@ -163,11 +163,11 @@ class TestUnknown:
         )
 
     def test_without_a_name_like_it_none_is_offered(self, runner):
-        decision = runner.decode(call("zzz", unknown_since=1))
+        decision = runner.decode(call("zzz", unknown_since=1))()
         assert decision.changes["error_message"] == "no job is named 'zzz' here (modules loaded: none)."
 
     def test_its_retries_are_its_own(self, runner):
-        decision = runner.decode(call("x", unknown_since=1, retry=1, retry_count=0))
+        decision = runner.decode(call("x", unknown_since=1, retry=1, retry_count=0))()
         assert decision.outcome is Outcome.DEAD
 
     @pytest.mark.parametrize("dead", [{}, {"dead": False}])
@@ -175,14 +175,14 @@ class TestUnknown:
         "retry", [{"retry": False}, {"retry": 0}, {"retry_for": 1, "failed_at": 1.5, "retry_count": 0}]
     )
     def test_one_that_will_not_be_retried_is_kept_for_a_person_whatever_it_asked_for(self, runner, retry, dead):
-        assert runner.decode(call("x", unknown_since=1, **retry, **dead)).outcome is Outcome.DEAD
+        assert runner.decode(call("x", unknown_since=1, **retry, **dead))().outcome is Outcome.DEAD
 
     @pytest.mark.parametrize("odd", [None, "yesterday", True, [], NOW + 1e9])
     def test_a_time_that_is_none_begins_now(self, runner, odd):
-        assert runner.decode(call("x", unknown_since=odd)).changes["unknown_since"] == NOW
+        assert runner.decode(call("x", unknown_since=odd))().changes["unknown_since"] == NOW
 
     def test_one_that_names_no_queue_comes_back_to_where_it_came_from(self, runner):
-        assert runner.decode(call("x")).changes["queue"] == "mail"
+        assert runner.decode(call("x"))().changes["queue"] == "mail"
 
 
 class TestPerform:
@@ -522,7 +522,7 @@ class TestNotRun:
     @pytest.mark.parametrize("expiry", [NOW - 1, int(NOW) - 1])
     def test_one_that_has_expired_is_dropped_and_counts_as_no_failure(self, runner, job, expiry):
         job(work)
-        decision = runner.decode(call("work", expiry=expiry))
+        decision = runner.decode(call("work", expiry=expiry))()
         assert (decision.outcome, decision.failed) == (Outcome.DISCARDED, False)
         assert "expired" in decision.reason
 
@@ -533,14 +533,14 @@ class TestNotRun:
 
     def test_one_that_is_doomed_is_laid_to_rest_and_can_be_revived_from_the_web_page(self, runner, job):
         job(work)
-        decision = runner.decode(call("work", doomed=True, kills=3, error_message="killed"))
+        decision = runner.decode(call("work", doomed=True, kills=3, error_message="killed"))()
         assert (decision.outcome, decision.counted, decision.reason) == (Outcome.DEAD, False, "killed")
         assert decision.changes["doomed"] is False
 
     @pytest.mark.parametrize("fields", [{"retry": False}, {"dead": False}])
     def test_one_that_is_doomed_and_was_not_to_be_kept_is_dropped(self, runner, job, fields):
         job(work)
-        assert runner.decode(call("work", doomed=True, **fields)).outcome is Outcome.DISCARDED
+        assert runner.decode(call("work", doomed=True, **fields))().outcome is Outcome.DISCARDED
 
     @pytest.mark.parametrize("doomed", [False, None, 1, "true"])
     def test_only_true_dooms(self, runner, job, doomed):

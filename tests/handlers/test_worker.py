@@ -174,6 +174,19 @@ class TestClaim:
         link.run(STORE.claim("c:1", request_id="other", now=time.time(), deadline=time.time() + 60))
         assert "claimed by another request" in self.refused(make_worker(), job, event, db)
 
+    def test_it_tells_nobody_of_jobs_that_are_not_its_own(
+        self, make_worker, job, leased, db, link, monkeypatch, capfd
+    ):
+        told = []
+        monkeypatch.setattr(judge_module, "error_hooks", [lambda *what: told.append(what)])
+        event = leased(
+            b'{"class":"work","args":5,"jid":"a"}', b'{"class":"work","args":[],"jid":"b","doomed":true}'
+        )
+        link.run(STORE.claim("c:1", request_id="other", now=time.time(), deadline=time.time() + 60))
+        self.refused(make_worker(), job, event, db)
+        assert told == []
+        assert "args must be a list" not in "".join(capfd.readouterr())
+
     def test_of_two_invocations_of_one_lease_one_runs(self, make_worker, job, leased, db):
         ran, go = [], threading.Event()
 
