@@ -13,11 +13,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 import redis
+from hypothesis import settings
 
 from tests.order import dealt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+settings.register_profile("suite", max_examples=40)
+"""Others each time. For a search that lasts longer: `pytest --hypothesis-profile=default`, or `ci`."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

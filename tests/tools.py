@@ -1,4 +1,4 @@
-"""Command lines of others that tests use, each in an environment of its own: made once, kept under build/."""
+"""What tests use of others, away from our own environment: made once, kept under build/."""
 
 from __future__ import annotations
 
@@ -7,25 +7,45 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from uv import find_uv_bin
 
-__all__ = ["installed", "uv"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["installed", "libraries", "uv"]
 
 TOOLS = Path(__file__).parent.parent / "build" / "tools"
 
 
 def installed(name: str, *requirements: str, python: str | Path = sys.executable) -> Path:
-    """Return the folder of an environment's programs; the first of those who ask at once makes it."""
-    bin_folder = TOOLS / name / "bin"
+    """Return the folder of an environment's programs."""
+
+    def make(folder: Path) -> None:
+        uv("venv", "--quiet", "--seed", "--clear", "--python", str(python), str(folder))
+        uv("pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), *requirements)
+
+    return _made(name, make) / "bin"
+
+
+def libraries(name: str, *requirements: str) -> Path:
+    """Return a folder of libraries, to be put on a process's path."""
+    ours = ["--python", sys.executable]
+    return _made(
+        name, lambda folder: uv("pip", "install", "--quiet", *ours, "--target", str(folder), *requirements)
+    )
+
+
+def _made(name: str, make: Callable[[Path], None]) -> Path:
+    """Return what has this name; the first of those who ask at once makes it."""
     TOOLS.mkdir(parents=True, exist_ok=True)
     with (TOOLS / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (TOOLS / name / "whole").exists():
-            uv("venv", "--quiet", "--seed", "--clear", "--python", str(python), str(TOOLS / name))
-            uv("pip", "install", "--quiet", "--python", str(bin_folder / "python"), *requirements)
+            make(TOOLS / name)
             (TOOLS / name / "whole").touch()
-    return bin_folder
+    return TOOLS / name
 
 
 def uv(*words: str) -> None:

@@ -48,12 +48,17 @@ def place(request: pytest.FixtureRequest) -> tuple[str, str, type[Any]]:
     return cluster.url, "{app}", redis.RedisCluster
 
 
+@pytest.fixture(scope="session")
+def speakers() -> Iterator[Callable[[type[Any], str], Any]]:
+    """redis-py's clients, each made once: one for a cluster learns all of Redis's commands first."""
+    with ExitStack() as stack:
+        yield functools.cache(lambda cls, url: stack.enter_context(cls.from_url(url)))
+
+
 @pytest.fixture
-def db(place: tuple[str, str, type[Any]]) -> Iterator[Any]:
+def db(place: tuple[str, str, type[Any]], speakers: Callable[[type[Any], str], Any]) -> Any:
     url, _, cls = place
-    client = cls.from_url(url)
-    yield client
-    client.close()
+    return speakers(cls, url)
 
 
 @pytest.fixture

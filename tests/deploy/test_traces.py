@@ -22,6 +22,7 @@ import pytest
 
 from sidelamb import Client
 from sidelamb_local.stack import Stack
+from tests.tools import libraries
 
 PAGE = Path(__file__).parents[2] / "docs" / "observe.md"
 TRACE = "5759e988bd862e3fe1be46a994272793"
@@ -90,10 +91,19 @@ def stack(tmp_path, redis_url):
         made.stop()
 
 
-def test_a_span_of_a_job_belongs_to_the_trace_of_whoever_enqueued_it(stack, receiver, redis_url):
+def test_a_span_of_a_job_belongs_to_the_trace_of_whoever_enqueued_it(stack, receiver, redis_url, monkeypatch):
+    telemetry = str(
+        libraries("telemetry", "opentelemetry-exporter-otlp-proto-http>=1.30", "opentelemetry-sdk>=1.30")
+    )
+    monkeypatch.syspath_prepend(telemetry)
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-    stack(recipe("**OpenTelemetry.**"), OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{receiver.address}")
+    path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), telemetry]))
+    stack(
+        recipe("**OpenTelemetry.**"),
+        PYTHONPATH=path,
+        OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{receiver.address}",
+    )
     job = {"class": "jobs.charge", "args": [1], "jid": "j" * 24, "traceparent": f"00-{TRACE}-{PARENT}-01"}
     Client(redis_url).push(job)
     path, body = receiver.got.get(timeout=30)
