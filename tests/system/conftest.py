@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,13 +53,20 @@ class System:
         queues = [b"queue:" + name for name in self.db.smembers("queues")]
         return not any(self.db.llen(q) for q in queues) and not self.db.keys("sidelamb:[las]*")
 
+    def clear(self) -> None:
+        """Wait until nothing is under way, and forget all that was."""
+        self.wait(self.at_rest)
+        self.db.flushall()
+        self.ledger.write_bytes(b"")  # the sandboxes have it open
+        self.lines.clear()
 
-@pytest.fixture
-def system(tmp_path: Path) -> Iterator[System]:
+
+@contextmanager
+def started(folder: Path) -> Iterator[System]:
     """A stack with two sandboxes on its own Redis, whose data survives a restart."""
     lines: list[tuple[str, str]] = []
-    ledger = tmp_path / "ledger"
-    with RedisServer(tmp_path / "redis") as server:
+    ledger = folder / "ledger"
+    with RedisServer(folder / "redis") as server:
         with redis.Redis.from_url(server.url) as client:
             client.config_set("appendfsync", "always")
         stack = Stack(
@@ -72,3 +80,23 @@ def system(tmp_path: Path) -> Iterator[System]:
             made = System(stack, server, ledger, lines)
             yield made
             made.db.close()
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> Iterator[System]:
+    """A system of the test's own, which may break it."""
+    with started(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def one_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    with started(tmp_path_factory.mktemp("system")) as made:
+        yield made
+
+
+@pytest.fixture
+def running(one_system: System) -> System:
+    """A system that was running already, empty: for a test that breaks nothing."""
+    one_system.clear()
+    return one_system

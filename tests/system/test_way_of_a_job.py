@@ -12,37 +12,37 @@ from tests.system.ledger import overlapping, read
 GOLDEN = Path(__file__).parent.parent / "golden" / "sidekiq-7310"
 
 
-def test_twenty_thousand_jobs_run_once_each_for_less_than_half_a_command(system):
-    count = system.client.enqueue_many("noop", ((n,) for n in range(20_000)))
+def test_twenty_thousand_jobs_run_once_each_for_less_than_half_a_command(running):
+    count = running.client.enqueue_many("noop", ((n,) for n in range(20_000)))
     assert count == 20_000
-    system.db.config_resetstat()
-    system.wait(lambda: system.processed() >= 20_000, 60)
+    running.db.config_resetstat()
+    running.wait(lambda: running.processed() >= 20_000, 60)
     ours = {"get", "smembers", "keys", "llen", "config|resetstat", "info"}
-    stats = system.db.info("commandstats")
+    stats = running.db.info("commandstats")
     calls = sum(v["calls"] for k, v in stats.items() if k.removeprefix("cmdstat_") not in ours - {"get", "llen"})
-    system.wait(system.at_rest)
-    assert system.processed() == 20_000
-    assert system.db.zcard("retry") == system.db.zcard("dead") == system.db.zcard("schedule") == 0
+    running.wait(running.at_rest)
+    assert running.processed() == 20_000
+    assert running.db.zcard("retry") == running.db.zcard("dead") == running.db.zcard("schedule") == 0
     assert calls / 20_000 < 0.5
 
 
-def test_every_kind_of_job_runs_exactly_once(system):
-    jids = [system.client.enqueue(name, 1, 0.01) for name in ("pause", "apause") for _ in range(50)]
-    jids += [system.client.enqueue("quick", n) for n in range(100)]
-    system.wait(lambda: system.processed() == 200)
-    runs = read(system.ledger)
+def test_every_kind_of_job_runs_exactly_once(running):
+    jids = [running.client.enqueue(name, 1, 0.01) for name in ("pause", "apause") for _ in range(50)]
+    jids += [running.client.enqueue("quick", n) for n in range(100)]
+    running.wait(lambda: running.processed() == 200)
+    runs = read(running.ledger)
     assert set(runs) == set(jids)
     assert all(len(each) == 1 and each[0].end for each in runs.values())
 
 
-def test_an_idle_system_is_silent_but_for_a_look_a_second_and_the_heartbeat(system):
-    system.client.enqueue("quick", 1)
-    system.wait(lambda: system.processed() == 1)
-    system.wait(system.at_rest)
-    system.wait(lambda: system.db.keys("j|*"), 15)  # the next heartbeat has written the figures of the job
-    before, began = system.db.info("commandstats"), time.monotonic()
+def test_an_idle_system_is_silent_but_for_a_look_a_second_and_the_heartbeat(running):
+    running.client.enqueue("quick", 1)
+    running.wait(lambda: running.processed() == 1)
+    running.wait(running.at_rest)
+    running.wait(lambda: running.db.keys("j|*"), 15)  # the next heartbeat has written the figures of the job
+    before, began = running.db.info("commandstats"), time.monotonic()
     time.sleep(11)  # the measurement itself: at least one heartbeat
-    after, seconds = system.db.info("commandstats"), time.monotonic() - began
+    after, seconds = running.db.info("commandstats"), time.monotonic() - began
 
     def calls(name: str) -> int:
         key = f"cmdstat_{name}"
@@ -55,11 +55,11 @@ def test_an_idle_system_is_silent_but_for_a_look_a_second_and_the_heartbeat(syst
     assert not calls("set"), "the scheduler is not woken"
 
 
-def test_a_delayed_job_starts_within_a_second_of_its_time(system):
+def test_a_delayed_job_starts_within_a_second_of_its_time(running):
     due = time.time() + 3
-    jid = system.client.enqueue_at(due, "quick", 1)
-    system.wait(lambda: read(system.ledger))
-    assert 0 <= read(system.ledger)[jid][0].start - due < 1.2
+    jid = running.client.enqueue_at(due, "quick", 1)
+    running.wait(lambda: read(running.ledger))
+    assert 0 <= read(running.ledger)[jid][0].start - due < 1.2
 
 
 def test_with_the_poller_stopped_the_minute_timer_alone_promotes(system):
@@ -69,18 +69,18 @@ def test_with_the_poller_stopped_the_minute_timer_alone_promotes(system):
     assert system.db.zcard("schedule") == 0
 
 
-def test_a_failing_job_is_retried_with_sidekiqs_fields(system):
-    jid = system.client.enqueue("fail", 1, "two")
-    system.wait(lambda: system.db.zcard("retry"))
-    ((raw, score),) = system.db.zrange("retry", 0, -1, withscores=True)
+def test_a_failing_job_is_retried_with_sidekiqs_fields(running):
+    jid = running.client.enqueue("fail", 1, "two")
+    running.wait(lambda: running.db.zcard("retry"))
+    ((raw, score),) = running.db.zrange("retry", 0, -1, withscores=True)
     entry = json.loads(raw)
     assert (entry["jid"], entry["error_class"], entry["error_message"]) == (jid, "ValueError", "as it should")
     assert (entry["retry_count"], entry["queue"], entry["args"]) == (0, "default", [1, "two"])
     assert 15 <= score - entry["failed_at"] <= 25.1
-    assert system.db.get("stat:failed") == b"1"
+    assert running.db.get("stat:failed") == b"1"
 
 
-def test_a_rubys_job_runs_is_retried_and_keeps_every_field_it_came_with(system):
+def test_a_rubys_job_runs_is_retried_and_keeps_every_field_it_came_with(running):
     dump = json.loads((GOLDEN / "05-options.json").read_text())
     raws = [
         base64.b64decode(value)
@@ -91,23 +91,23 @@ def test_a_rubys_job_runs_is_retried_and_keeps_every_field_it_came_with(system):
     ]
     assert raws
     for raw in raws:
-        system.db.lpush("queue:default", raw)
-    system.wait(lambda: system.db.zcard("retry") == len(raws))
-    kept = {json.loads(raw)["jid"]: json.loads(raw) for raw in system.db.zrange("retry", 0, -1)}
+        running.db.lpush("queue:default", raw)
+    running.wait(lambda: running.db.zcard("retry") == len(raws))
+    kept = {json.loads(raw)["jid"]: json.loads(raw) for raw in running.db.zrange("retry", 0, -1)}
     for raw in raws:
         before = json.loads(raw)
         after = kept[before["jid"]]
         assert {k: after[k] for k in before if k != "queue"} == {k: v for k, v in before.items() if k != "queue"}
         assert after["retry_count"] == 0
-    assert set(read(system.ledger)) == set(kept)
+    assert set(read(running.ledger)) == set(kept)
 
 
-def test_integers_of_any_size_pass_through_a_retry_to_the_last_digit(system):
+def test_integers_of_any_size_pass_through_a_retry_to_the_last_digit(running):
     huge = 2**200 + 1
     raw = b'{"class":"fail","args":[%d,1.0e+20,0.1000],"jid":"big","queue":"default","retry":true}' % huge
-    system.db.lpush("queue:default", raw)
-    system.wait(lambda: system.db.zcard("retry"))
-    (entry,) = system.db.zrange("retry", 0, -1)
+    running.db.lpush("queue:default", raw)
+    running.wait(lambda: running.db.zcard("retry"))
+    (entry,) = running.db.zrange("retry", 0, -1)
     assert entry.startswith(raw[:-1])
     assert json.loads(entry)["args"][0] == huge
 
@@ -175,7 +175,7 @@ def test_a_third_kill_sends_a_job_to_dead_with_reason_and_request_id(system):
     assert system.db.get("stat:failed") == b"3"
 
 
-def test_bytes_that_are_no_job_go_to_dead_as_they_are_and_disturb_nobody(system):
+def test_bytes_that_are_no_job_go_to_dead_as_they_are_and_disturb_nobody(running):
     bad = [
         b"not json",
         b"[1,2]",
@@ -187,31 +187,31 @@ def test_bytes_that_are_no_job_go_to_dead_as_they_are_and_disturb_nobody(system)
         b"\xff\xfe",
     ]
     for raw in bad:
-        system.db.lpush("queue:default", raw)
-    jid = system.client.enqueue("quick", 1)
-    system.wait(lambda: system.db.zcard("dead") == len(bad))
-    system.wait(lambda: jid in read(system.ledger))
-    assert set(system.db.zrange("dead", 0, -1)) == set(bad)
-    system.wait(system.at_rest)
+        running.db.lpush("queue:default", raw)
+    jid = running.client.enqueue("quick", 1)
+    running.wait(lambda: running.db.zcard("dead") == len(bad))
+    running.wait(lambda: jid in read(running.ledger))
+    assert set(running.db.zrange("dead", 0, -1)) == set(bad)
+    running.wait(running.at_rest)
 
 
-def test_a_name_nobody_knows_is_put_off_uncounted_and_keeps_its_place_in_redis(system):
-    system.client.enqueue("comes.later", 1)
-    system.wait(lambda: system.db.zcard("schedule"))
-    entry = json.loads(system.db.zrange("schedule", 0, -1)[0])
+def test_a_name_nobody_knows_is_put_off_uncounted_and_keeps_its_place_in_redis(running):
+    running.client.enqueue("comes.later", 1)
+    running.wait(lambda: running.db.zcard("schedule"))
+    entry = json.loads(running.db.zrange("schedule", 0, -1)[0])
     assert "retry_count" not in entry
     assert entry["unknown_since"] > 0
-    assert system.db.get("stat:failed") is None
+    assert running.db.get("stat:failed") is None
 
 
-def test_the_poller_shows_itself_and_what_it_runs_as_one_sidekiq_process(system):
+def test_the_poller_shows_itself_and_what_it_runs_as_one_sidekiq_process(running):
     for n in range(4):
-        system.client.enqueue("pause", n, 6)  # two at once: something runs at the second heartbeat
-    (identity,) = system.wait(lambda: system.db.smembers("processes"))
-    work = system.wait(lambda: system.db.hgetall(identity + b":work"), 15)
+        running.client.enqueue("pause", n, 6)  # two at once: something runs at the second heartbeat
+    (identity,) = running.wait(lambda: running.db.smembers("processes"))
+    work = running.wait(lambda: running.db.hgetall(identity + b":work"), 15)
     entry = json.loads(next(iter(work.values())))
     assert json.loads(entry["payload"])["class"] == "pause"
     assert isinstance(entry["run_at"], int)
-    info = json.loads(system.db.hget(identity, "info"))
+    info = json.loads(running.db.hget(identity, "info"))
     assert info["identity"].encode() == identity
     assert info["queues"] == ["default"]
