@@ -115,6 +115,13 @@ def test_a_redis_that_refuses_us_or_is_none_is_one_line_without_the_password(sid
         assert one_line(ended)
 
 
+@pytest.mark.parametrize("file", ["-x", "\x1b[31mx", "x" * 300])
+def test_the_pollers_settings_that_are_not_there_are_one_line_that_is_safe(sidelamb, file):
+    ended = sidelamb("poller", "--config", file)
+    assert (ended.status, len(ended.err.splitlines()), "\x1b" in ended.err) == (2, 1, False)
+    assert "cannot be read" in ended.err
+
+
 @pytest.mark.parametrize("name", OF_REDIS)
 def test_a_name_that_is_hostile_does_nothing_to_the_terminal(sidelamb, name, db):
     db.sadd("queues", HOSTILE)

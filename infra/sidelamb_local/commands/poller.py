@@ -27,6 +27,6 @@ def poller(
     need(("aiohttp", "botocore"))
     if redis:
         os.environ["SIDELAMB_REDIS_URL"] = redis
-    from sidelamb_handlers.poller.__main__ import main
+    from sidelamb_handlers.poller.__main__ import run
 
-    raise typer.Exit(main(["--config", str(config)] if config else []))
+    run(config)
