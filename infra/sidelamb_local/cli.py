@@ -6,6 +6,8 @@ never a traceback. The statuses stand in docs/command-line.md.
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from typing import Any, NoReturn
 
@@ -32,6 +34,7 @@ EXTRAS = {
 
 def main() -> None:
     """Run from the command line."""
+    _ready_streams()
     try:
         _run()
     except ImportError as error:
@@ -53,6 +56,16 @@ def end(line: str, status: int = EXIT_USAGE) -> NoReturn:
     raise SystemExit(status)
 
 
+def _ready_streams() -> None:
+    """Have three streams, whatever the shell has closed, and write out what their encoding has no letter for."""
+    sys.stdin = sys.stdin or open(os.devnull)  # noqa: SIM115, PTH123 - until the end
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115, PTH123
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115, PTH123
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _run() -> None:
     import typer  # noqa: PLC0415
 
@@ -72,10 +85,21 @@ def _run() -> None:
         end(" ".join(str(error).split()), EXIT_REDIS)
     except (SidelambError, LocalStackError) as error:
         end(" ".join(str(error).split()))
+    except UnicodeEncodeError as error:  # the shell gave bytes that are no UTF-8
+        end(f"{error.object!r} is no text")
     except BrokenPipeError:
         from sidelamb_local.out import reader_left  # noqa: PLC0415
 
         reader_left()
+    except SystemExit as ended:
+        if isinstance(ended.__context__, BrokenPipeError):  # rich ends by itself, and with status 1
+            raise SystemExit(0) from None
+        raise
+    except OSError as error:
+        from sidelamb_local.out import to_nowhere  # noqa: PLC0415
+
+        to_nowhere()
+        end(f"{error.filename or 'the output'}: {error.strerror or error}")
     except (KeyboardInterrupt, typer.Abort):
         raise SystemExit(EXIT_INTERRUPTED) from None
     raise SystemExit(status or 0)

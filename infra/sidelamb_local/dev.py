@@ -12,8 +12,11 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
+
 from sidelamb.client import Client
 from sidelamb.errors import RedisError
+from sidelamb.target import target_of
 from sidelamb_handlers.poller.flight import MARGIN_S, START_WINDOW_S
 from sidelamb_local.errors import LocalStackError
 from sidelamb_local.log_file import LogFile
@@ -107,7 +110,14 @@ def _watch(view: View, stack: Stack, client: Client) -> tuple[Overview, Overview
                 seen = _look(client, stack) or seen
             title = f"sidelamb dev · {stack.app_dir.name}"
             view.draw(
-                panel_of(title, stack.redis_url, seen=seen, since=since, stats=stack.stats, width=view.width)
+                panel_of(
+                    title,
+                    shown_address(stack.redis_url),
+                    seen=seen,
+                    since=since,
+                    stats=stack.stats,
+                    width=view.width,
+                )
             )
             if stack.service_pid is None:
                 view.show()
@@ -147,15 +157,24 @@ def _greet(console: Console, stack: Stack, page: str) -> None:
     there_are = f"{_count(len(jobs), 'job')} of {where}: {_some(jobs)}"
     if not jobs:
         there_are = f"no jobs yet in {where}: write a function under @job"
+    address = escape(shown_address(stack.redis_url))
     lines = [
-        f"[bold]sidelamb dev[/]  {there_are}",
-        f"  enqueue from your app with  [cyan]export SIDELAMB_REDIS_URL={stack.redis_url}[/]",
-        f"  or from here with           [cyan]sidelamb enqueue {jobs[0] if jobs else 'NAME'} ARGS…[/]",
+        f"[bold]sidelamb dev[/]  {escape(there_are)}",
+        f"  enqueue from your app with  [cyan]export SIDELAMB_REDIS_URL={address}[/]",
+        f"  or from here with           [cyan]sidelamb enqueue {escape(jobs[0]) if jobs else 'NAME'} ARGS…[/]",
         *([f"  see and steer it at         [cyan]{page}[/]"] if page else []),
         "  code reloads when it changes; Ctrl-C stops everything",
     ]
     for line in lines:
         console.print(line, highlight=False, soft_wrap="export" in line or not console.is_terminal)
+
+
+def shown_address(url: str) -> str:
+    """Return an address for a terminal: where it holds a name, a password or options, without them."""
+    if "@" not in url and "?" not in url:
+        return url
+    scheme = url.partition("://")[0]
+    return f"{scheme}://{'***@' if '@' in url else ''}{target_of(url)}{'?…' if '?' in url else ''}"
 
 
 def _some(names: Sequence[str], most: int = 4) -> str:

@@ -47,12 +47,10 @@ def examine(
         project = load_project(app_dir, template=template, modules=modules, in_flight=most).probed()
         project = project if (app_dir / CONFIG_FILE).exists() else on_aws(project)
     except (LocalStackError, ConfigError) as error:
-        return [Finding(Sign.WRONG, str(error))]
+        return [Finding(Sign.WRONG, str(error)), *about_redis(redis_url, _namespace_here(), 0)]
     findings = about_jobs(project) + about_functions(project.config, project.functions)
     findings += about_connections(project.config, allowed)
-    if not redis_url:
-        return [*findings, Finding(Sign.WARNING, "no Redis is known here; set SIDELAMB_REDIS_URL, or say --redis")]
-    return findings + about_redis(redis_url, project.config)
+    return findings + about_redis(redis_url, project.config.namespace, sandboxes(project.config))
 
 
 def on_aws(project: Project) -> Project:
@@ -151,10 +149,21 @@ def functions_here() -> list[str]:
     return [name for name in named if isinstance(name, str)]
 
 
-def about_redis(url: str, config: Config) -> list[Finding]:
-    """Look at Redis and say what of it would lose jobs or stop them."""
+def about_redis(url: str, namespace: str, clients: int) -> list[Finding]:
+    """Look at Redis, which `clients` sandboxes will talk to, and say what would lose jobs or stop them."""
+    if not url:
+        return [Finding(Sign.WARNING, "no Redis is known here; set SIDELAMB_REDIS_URL, or say --redis")]
     try:
-        facts = look_at_redis(url, config.namespace)
+        facts = look_at_redis(url, namespace)
     except (RedisError, ConfigError) as error:
         return [Finding(Sign.WRONG, " ".join(str(error).split()))]
-    return judge_redis(facts, sandboxes(config))
+    return judge_redis(facts, clients)
+
+
+def _namespace_here() -> str:
+    """Return the namespace that is meant where there is no app, or one that cannot be read."""
+    try:
+        said = written().get("namespace")
+    except ConfigError:
+        said = ""
+    return os.environ.get("SIDELAMB_NAMESPACE") or (said if isinstance(said, str) else "")

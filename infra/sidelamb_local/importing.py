@@ -122,12 +122,20 @@ def _parts(lines: Iterator[Line]) -> Iterator[list[Line]]:
 def _opened(file: Path) -> IO[bytes]:
     """Return a file that can be read from anywhere; of a pipe, a copy."""
     try:
-        if str(file) != "-":
-            return file.open("rb")
-        copy = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
-        while chunk := sys.stdin.buffer.read(1024 * 1024):
-            copy.write(chunk)
-        copy.seek(0)
+        if str(file) == "-":
+            return _copied(sys.stdin.buffer)
+        given = file.open("rb")
+        if given.seekable():
+            return given
+        with given:
+            return _copied(given)
     except OSError as error:
         raise LocalStackError(f"{file} cannot be read: {error.strerror}") from None
+
+
+def _copied(pipe: IO[bytes]) -> IO[bytes]:
+    copy = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+    while chunk := pipe.read(1024 * 1024):
+        copy.write(chunk)
+    copy.seek(0)
     return copy

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -18,7 +19,7 @@ from sidelamb_local.plain import json_text, plain
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["document", "json_line", "line", "note", "reader_left", "say", "table"]
+__all__ = ["document", "json_line", "line", "note", "reader_left", "say", "table", "to_nowhere"]
 
 WIDE = 2_000
 """Columns where no terminal says how many: nothing is cut but long cells."""
@@ -79,6 +80,12 @@ def reader_left() -> NoReturn:
     Raises:
         SystemExit: always.
     """
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())  # or the interpreter complains when it flushes at its end
+    to_nowhere()
     raise SystemExit(0)
+
+
+def to_nowhere() -> None:
+    """Let what is still to be printed go: or the interpreter complains when it flushes at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    with contextlib.suppress(OSError):  # it is no file
+        os.dup2(nowhere, sys.stdout.fileno())

@@ -25,7 +25,7 @@ SHORT = 120
 """Characters of a cell."""
 HIDDEN = "(encrypted)"
 _CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
-_PASSWORD = re.compile(r"(\w+://)[^\s@]*@")
+_PASSWORD = re.compile(r"(\w+://)\S*@|([?&]\w*password=)[^\s&#]*")
 
 
 def plain(value: Any, most: int = SHORT) -> str:
@@ -45,8 +45,8 @@ def harmless(text: str, kept: str = "") -> str:
 
 
 def without_secrets(text: str) -> str:
-    """Return a text with name and password of each address in it left out."""
-    return _PASSWORD.sub(r"\1***@", text)
+    """Return a text with name and password of each address in it left out, also those among its options."""
+    return _PASSWORD.sub(lambda found: f"{found[1]}***@" if found[1] else f"{found[2]}***", text)
 
 
 def arguments(record: JobRecord, most: int = SHORT) -> str:

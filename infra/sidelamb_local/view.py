@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sidelamb_local.jobline import JobLine, Message, Report, read_line
-from sidelamb_local.plain import harmless
+from sidelamb_local.plain import harmless, plain
 from sidelamb_local.stack import POLLER, STACK
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def panel_of(
     queues.add_column("latency", justify="right")
     for one in seen.queues:
         latency = "" if one.latency_s is None else duration(one.latency_s * 1000)
-        queues.add_row(one.name, f"{one.size:,}", latency, style="" if one.size else "dim")
+        queues.add_row(Text(plain(one.name)), f"{one.size:,}", latency, style="" if one.size else "dim")
     failed = seen.failed - since.failed
     done = seen.processed - since.processed - failed
     sandboxes = sum(one["sandboxes"] for one in stats.values())
@@ -220,7 +220,7 @@ def panel_of(
     address = Text.assemble(("redis ", "dim"), url)
     return Panel(
         Group(both),
-        title=f"[bold]{title}[/]",
+        title=Text(plain(title), "bold"),
         title_align="left",
         subtitle=address,
         subtitle_align="left",

@@ -142,7 +142,7 @@ class AsyncLink:
             await asyncio.shield(connection.disconnect(nowait=True))
             if is_answer(error) and isinstance(error, rx.RedisError):
                 raise refused(error, self._name(say)) from None
-            if isinstance(error, rx.RedisError | OSError):
+            if isinstance(error, rx.RedisError | OSError | UnicodeError):
                 raise unreachable(self._name(say), error) from error
             raise
         connection.sidelamb_born = time.monotonic()

@@ -164,7 +164,7 @@ class Link:
             connection.disconnect()
             if is_answer(error) and isinstance(error, rx.RedisError):
                 raise refused(error, self._name(say)) from None
-            if isinstance(error, rx.RedisError | OSError):
+            if isinstance(error, rx.RedisError | OSError | UnicodeError):
                 raise unreachable(self._name(say), error) from error
             raise
         return Channel(connection)

@@ -138,9 +138,11 @@ def _from_url(url: str) -> Target:
         places = tuple(_place(host, SENTINEL_PORT if kind == "sentinel" else 6379) for host in hosts)
     except ValueError as error:
         shown = (url.rsplit("@", maxsplit=1)[-1] if "@" in url else url).partition("?")[0]
-        early = "@" in url and any(mark in url.partition("://")[2].rpartition("@")[0] for mark in "/?#")
+        _, begins, behind = url.partition("://")
+        early = "@" in url and any(mark in behind.rpartition("@")[0] for mark in "/?#")
         # What follows such a mark is a piece of a password that was taken for something else.
         why = "write / ? and # in its name or password as %2F %3F %23" if early else str(error)
+        why = why if begins else "it has no ://"  # and any piece of it may be a password
         raise ConfigError(
             f"{shown!r} is not a Redis URL ({why}); write redis://host:6379/0 or rediss://…"
         ) from None

@@ -124,6 +124,17 @@ def test_a_job_that_speaks_another_outcome_has_not_failed(sidelamb, name, said):
     assert said in ended.stderr
 
 
+def test_what_a_job_says_of_itself_is_no_markup_and_moves_no_terminal(sidelamb, app):
+    (app / "jobs.py").write_text(
+        "from sidelamb import Discard, job\n"
+        "@job\ndef never(): raise Discard('[red]x[/nope]\\x1b[31m\\nforged')\n"
+        "@job\ndef fail(): raise ValueError('\\x1b[31m')\n"
+    )
+    ended = sidelamb("run", "never")
+    assert (ended.returncode, ended.stderr) == (0, "∅ jobs.never discarded: [red]x[/nope]\\x1b[31m\\nforged\n")
+    assert "\x1b" not in sidelamb("run", "fail").stderr
+
+
 def test_breakpoint_is_a_debugger(sidelamb):
     ended = sidelamb("run", "look", "41", given="p x + 1\ncontinue\n")
     assert "42" in ended.stdout

@@ -12,7 +12,9 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +22,7 @@ from sidelamb import Client
 from sidelamb.api import RetrySet
 from sidelamb.testing import drain
 from sidelamb_local import bulk, exporting, importing, log_file, redis_facts
+from sidelamb_local.plain import without_secrets
 from sidelamb_local.redis_server import RedisServer
 from tests.infra.in_process import PAGE, fields_of
 
@@ -144,7 +147,21 @@ def test_queues_are_listed_the_longest_first(sidelamb, filled):
         ("mail", 2, False),
         ("low", 1, False),
     ]
-    assert sidelamb("queues", "--size", 1).err == "page 1: 1 of 2 queues; more: --page 2\n"
+    assert sidelamb("queues", "--size", 1).err == "1 to 1; 2 queues; more: --page 2\n"
+    assert sidelamb("queues", "--size", 1, "--page", 2).err == "2 to 2; 2 queues\n"
+    assert [one["name"] for one in sidelamb("queues", "--size", 1, "--page", 0, "--json").objects] == [
+        "mail",
+        "low",
+    ]
+
+
+def test_what_is_found_everywhere_is_shown_by_pages(sidelamb, filled):
+    argv = ["jobs", "find", "shop.", "--size", 3]
+    assert sidelamb(*argv).err == "1 to 3 of those that match; more: --page 2\n"
+    pages = [[one["jid"] for one in sidelamb(*argv, "--page", n, "--json").objects] for n in (1, 2, 3, 0)]
+    assert pages[:3] == [["r1", "r2", "r3"], ["s1", "s2", "d1"], ["q2", "q1"]]
+    assert pages[3] == [jid for page in pages[:3] for jid in page]
+    assert (sidelamb(*argv, "--page", 4).status, sidelamb(*argv, "--page", 0).status) == (1, 2)
 
 
 # --- acting ---
@@ -161,7 +178,7 @@ def test_all_asks_first_and_does_nothing_without_a_yes(sidelamb, filled):
     refused = sidelamb("jobs", "delete", "retries", "--all")
     assert (refused.status, "delete all 3 of retries?" in refused.err) == (1, True)
     nobody = sidelamb("jobs", "delete", "retries", "--all", given="")
-    assert (nobody.status, "say --yes" in nobody.err) == (2, True)
+    assert (nobody.status, "say --yes" in nobody.err, len(nobody.err.splitlines())) == (2, True, 1)
     assert filled.zcard("retry") == 3
     assert sidelamb("jobs", "delete", "retries", "--all", "--yes").out == "3 deleted, from retries\n"
     assert sidelamb("jobs", "delete", "queue:mail", "--match", "q1").out == "1 deleted, from queue:mail\n"
@@ -349,6 +366,18 @@ def test_an_export_that_was_interrupted_goes_on_and_has_each_job_once(sidelamb, 
     assert "is there already" in sidelamb("export", "retries", "out.jsonl").err
 
 
+def test_a_file_that_is_a_pipe_is_imported_too(sidelamb, filled, tmp_path):
+    sidelamb("export", "dead", "dead.jsonl")
+    filled.delete("dead")
+    os.mkfifo(tmp_path / "pipe")
+    written = threading.Thread(
+        target=lambda: (tmp_path / "pipe").write_bytes((tmp_path / "dead.jsonl").read_bytes())
+    )
+    written.start()
+    assert sidelamb("import", "dead", "pipe").out == "1 put into dead, 0 were there\n"
+    written.join()
+
+
 def test_an_import_that_was_interrupted_goes_on(sidelamb, filled, monkeypatch):
     monkeypatch.setattr(importing, "STEP", 1)
     sidelamb("export", "queue:mail", "mail.jsonl")
@@ -404,6 +433,25 @@ def test_without_redis_the_status_is_three(sidelamb):
     assert (ended.status, len(ended.err.splitlines())) == (3, 1)
 
 
+@pytest.mark.parametrize("host", ["a..b", "x" * 64])
+def test_a_host_that_cannot_be_one_is_a_line(sidelamb, host):
+    ended = sidelamb("queues", "--redis", f"redis://{host}:1/0")
+    assert (ended.status, len(ended.err.splitlines())) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("at redis://me:hun@ter2@h:1/0, say", "at redis://***@h:1/0, say"),
+        ("rediss://h/0?x=1&password=hunter2&y=2", "rediss://h/0?x=1&password=***&y=2"),
+        ("redis://h?sentinel_password=hunter2", "redis://h?sentinel_password=***"),
+        ("write to a@b.c", "write to a@b.c"),
+    ],
+)
+def test_a_secret_is_left_out_wherever_an_address_has_it(said, shown):
+    assert without_secrets(said) == shown
+
+
 # --- the logs ---
 
 
@@ -430,6 +478,15 @@ def test_log_lines_are_json_too_and_cannot_colour_the_terminal(sidelamb, tmp_pat
 
 
 # --- the doctor ---
+
+
+def test_redis_is_looked_at_also_where_there_are_no_jobs(sidelamb, db, monkeypatch):
+    monkeypatch.setenv("SIDELAMB_NAMESPACE", "shop")
+    db.zadd("shop:sidelamb:leases", {"c:1": time.time() - 600})
+    status, found = of_doctor(sidelamb)
+    assert status == 1
+    assert any(text.startswith("no jobs were found in") for text in found)
+    assert any(text.startswith("1 leases are long past their deadline") for text in found)
 
 
 def of_doctor(sidelamb, *argv):
@@ -565,6 +622,31 @@ def test_a_reader_that_leaves_ends_it_quietly(redis_url, db):
         ended.stdout.readline()
         ended.stdout.close()
         assert (ended.stderr.read(), ended.wait(20)) == (b"", 0)
+
+
+@pytest.mark.parametrize("argv", [["status"], ["jobs", "--help"]])
+def test_a_reader_that_left_before_a_word_was_said_is_no_error(redis_url, db, argv):
+    read, write = os.pipe()
+    os.close(read)
+    with process(redis_url, *argv, stdout=write, stderr=subprocess.PIPE) as ended:
+        os.close(write)
+        assert (ended.stderr.read(), ended.wait(20)) == (b"", 0)
+
+
+def test_streams_that_the_shell_has_closed_are_no_traceback(redis_url, filled):
+    script = "import os; [os.close(n) for n in (0, 1)]; os.execv(os.sys.executable, os.sys.argv[1:])"
+    argv = [sys.executable, "-m", "sidelamb_local.cli", "jobs", "delete", "dead", "--all", "--redis", redis_url]
+    ended = subprocess.run([sys.executable, "-c", script, *argv], stderr=subprocess.PIPE, text=True, check=False)
+    assert (ended.returncode, "say --yes" in ended.stderr, filled.zcard("dead")) == (2, True, 1)
+
+
+def test_a_disk_that_is_full_is_one_line(redis_url, db):
+    with (
+        Path("/dev/full").open("wb") as full,
+        process(redis_url, "status", stdout=full, stderr=subprocess.PIPE) as ended,
+    ):
+        said = ended.stderr.read()
+        assert (ended.wait(20), said) == (2, b"sidelamb: the output: No space left on device\n")
 
 
 def test_the_watch_shows_what_changes_until_ctrl_c(redis_url, db, tmp_path):

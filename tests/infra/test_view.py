@@ -9,6 +9,7 @@ import time
 import pytest
 from rich.console import Console
 
+from sidelamb_local.dev import shown_address
 from sidelamb_local.overview import Overview, QueueState
 from sidelamb_local.stack import POLLER, STACK
 from sidelamb_local.view import View, duration, panel_of
@@ -125,3 +126,25 @@ def test_without_a_terminal_there_is_no_panel(screen):
     with screen.view as view:
         view.draw("a panel")
     assert screen.file.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://127.0.0.1:6379/1", "redis://127.0.0.1:6379/1"),
+        ("rediss://me:hun@ter2@cache:6379/1", "rediss://***@cache:6379"),
+        ("redis://cache/1?password=hunter2", "redis://cache:6379?…"),
+    ],
+)
+def test_the_address_of_redis_is_shown_without_its_password(url, shown):
+    assert shown_address(url) == shown
+
+
+def test_the_panel_takes_no_name_for_markup():
+    seen = Overview(queues=[QueueState("[red]x[/nope]\x1b", 1, None)])
+    screen = Screen()
+    panel = panel_of("app [/nope]", "redis://h", seen=seen, since=Overview(), stats={}, width=90)
+    screen.console.print(panel)
+    said = screen.file.getvalue()
+    assert "app [/nope]" in said
+    assert "[red]x[/nope]\\x1b" in said

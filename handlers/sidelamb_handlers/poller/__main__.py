@@ -14,7 +14,7 @@ from sidelamb.errors import SidelambError
 from sidelamb_handlers.config import Config, load_config
 from sidelamb_handlers.poller.jsonlines import JsonLines
 
-__all__ = ["main", "serve"]
+__all__ = ["main", "run", "serve"]
 
 
 async def serve(config: Config) -> None:
@@ -36,17 +36,26 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--config", type=Path, help="settings file (default: sidelamb.toml, if there is one)")
     options = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    if os.environ.get("SIDELAMB_STACK"):  # CloudWatch reads along
-        logging.getLogger().handlers[0].setFormatter(JsonLines())
-    logging.getLogger("botocore").setLevel(logging.WARNING)
     try:
-        settings.timestamps()  # says now if it is wrong
-        asyncio.run(serve(load_config(options.config)))
+        run(options.config)
     except SidelambError as error:
         print(f"sidelamb: {error}", file=sys.stderr)  # noqa: T201
         return 2
     return 0
+
+
+def run(config: Path | None) -> None:
+    """Run by a settings file (default: sidelamb.toml, if there is one) until it is told to stop.
+
+    Raises:
+        SidelambError: a setting is wrong.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if os.environ.get("SIDELAMB_STACK"):  # CloudWatch reads along
+        logging.getLogger().handlers[0].setFormatter(JsonLines())
+    logging.getLogger("botocore").setLevel(logging.WARNING)
+    settings.timestamps()  # says now if it is wrong
+    asyncio.run(serve(load_config(config)))
 
 
 if __name__ == "__main__":

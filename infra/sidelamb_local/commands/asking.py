@@ -20,9 +20,11 @@ def ask(question: str) -> None:
     from sidelamb_local.plain import plain
 
     typer.echo(f"{plain(question, 500)}? [y/N] ", err=True, nl=False)
-    answer = sys.stdin.readline()
-    if not answer:
-        typer.echo(err=True)
+    try:
+        answer = sys.stdin.readline()
+    except UnicodeDecodeError:
+        answer = "no text, so no yes"
+    if not answer:  # the refusal goes on in the line of the question
         raise LocalStackError("nobody answers, and nothing was done; say --yes")
     if answer.strip().lower() not in {"y", "yes"}:
         typer.echo("nothing was done", err=True)

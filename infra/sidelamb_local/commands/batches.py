@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from sidelamb_local.commands.group import group
 from sidelamb_local.commands.options import JsonOption, PageOption, RedisOption, SizeOption, YesOption, connect
 from sidelamb_local.errors import EXIT_INTERRUPTED
 
@@ -136,9 +137,8 @@ def cancel(bid: BidArgument, yes: YesOption = False, redis: RedisOption = "") ->
 
 def _batch(bid: str, redis: str) -> Batch:
     from sidelamb import Batch
-    from sidelamb_local.commands.options import text_of
 
-    return Batch.of(text_of(bid), connect(redis))
+    return Batch.of(bid, connect(redis))
 
 
 def _status(batch: Batch) -> BatchStatus:
@@ -162,7 +162,7 @@ def _every(batches: Batches, size: int) -> Iterator[BatchStatus]:
         yield from batches.page(number, size)
 
 
-batches = typer.Typer(help=HELP, rich_markup_mode="rich", no_args_is_help=True)
+batches = group(HELP)
 batches.command("list")(list_)
 for one in (show, wait, cancel):
     batches.command()(one)

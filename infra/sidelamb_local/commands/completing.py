@@ -13,13 +13,14 @@ __all__ = ["periodic_names", "queue_names", "set_names"]
 
 WITHIN_S = 0.5
 MOST = 500
-SETS = ("retries", "scheduled", "dead")
 
 
 def set_names(ctx: typer.Context, incomplete: str) -> list[str]:
     """Return the sets that begin so, queues among them."""
     if ":" in incomplete and os.environ.get("_SIDELAMB_COMPLETE") == "complete_bash":
         return []  # bash takes what is before the colon for another word, and would have it twice
+    from sidelamb_local.places import SETS
+
     queues = [f"queue:{name}" for name in _names(ctx, "SMEMBERS", "queues")]
     return [name for name in (*SETS, *queues) if name.startswith(incomplete)]
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from sidelamb_local.commands.options import JobsOption, TemplateOption, need, split_names
+from sidelamb_local.commands.options import JobsOption, TemplateOption, named_redis, need, split_names
 
 NEEDED_FOR_DEV = ("yaml", "aiohttp", "botocore", "aws_lambda_powertools")
 
@@ -18,7 +18,9 @@ def dev(
     redis: Annotated[
         str,
         typer.Option(
-            "--redis", metavar="URL", help="A Redis to use. Default: SIDELAMB_REDIS_URL, or one of its own."
+            "--redis",
+            metavar="URL",
+            help="A Redis to use. Default: SIDELAMB_REDIS_URL, or that of sidelamb.toml, or one of its own.",
         ),
     ] = "",
     concurrency: Annotated[
@@ -46,7 +48,7 @@ def dev(
         Console(),
         template=template,
         jobs=split_names(jobs),
-        redis_url=redis or None,
+        redis_url=named_redis(redis) or None,
         concurrency=concurrency,
         port=port,
     )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import typer
-
+from sidelamb_local.commands.group import group
 from sidelamb_local.commands.jobs_act import delete, kill, reschedule, retry
 from sidelamb_local.commands.jobs_look import find, list_, show
 
@@ -19,7 +18,7 @@ A SET is retries, scheduled, dead, or queue:NAME.
     sidelamb jobs delete dead --all --yes
 """
 
-jobs = typer.Typer(help=HELP, rich_markup_mode="rich", no_args_is_help=True)
+jobs = group(HELP)
 jobs.command("list")(list_)
 for one in (find, show, retry, kill, delete, reschedule):
     jobs.command()(one)

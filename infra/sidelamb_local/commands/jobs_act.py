@@ -9,15 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sidelamb_local.commands.asking import ask
-from sidelamb_local.commands.jobs_options import (
-    AllOption,
-    ClassOption,
-    ErrorOption,
-    JidsArgument,
-    MatchOption,
-    SetArgument,
-)
-from sidelamb_local.commands.options import RedisOption, YesOption, connect, json_of
+from sidelamb_local.commands.jobs_options import Which, of_which
+from sidelamb_local.commands.options import connect, json_of
 from sidelamb_local.errors import EXIT_INTERRUPTED, LocalStackError
 
 if TYPE_CHECKING:
@@ -25,18 +18,12 @@ if TYPE_CHECKING:
     from sidelamb_local.places import Place
 
 
+@of_which
 def retry(
-    set_: SetArgument,
-    jids: JidsArgument = None,
-    name: ClassOption = "",
-    error: ErrorOption = "",
-    match: MatchOption = "",
-    every: AllOption = False,
-    yes: YesOption = False,
+    which: Which,
     args: Annotated[str, typer.Option("--args", metavar="JSON", help="Of one job: other arguments, a list.")] = "",
     kwargs: Annotated[str, typer.Option("--kwargs", metavar="JSON", help="Others by keyword, an object.")] = "",
     queue: Annotated[str, typer.Option("--queue", metavar="NAME", help="Of one job: another queue.")] = "",
-    redis: RedisOption = "",
 ) -> None:
     """Put jobs of retries, scheduled or dead on their queues now; one of them with other arguments, if you like.
 
@@ -53,40 +40,28 @@ def retry(
     if queue:
         changes["queue"] = queue
     if not changes:
-        _act("retry", set_, jids, name, error, match, every=every, yes=yes, redis=redis)
+        _act("retry", which)
         return
-    if len(jids or []) != 1 or name or error or match or every:
+    if len(which.jids or []) != 1 or which.name or which.error or which.match or which.every:
         raise LocalStackError("--args, --kwargs and --queue change one job; give its id, and no other choice")
-    _changed(set_, (jids or [""])[0], changes, redis)
+    _changed(which, changes)
 
 
+@of_which
 def kill(
-    set_: SetArgument,
-    jids: JidsArgument = None,
-    name: ClassOption = "",
-    error: ErrorOption = "",
-    match: MatchOption = "",
-    every: AllOption = False,
-    yes: YesOption = False,
-    redis: RedisOption = "",
+    which: Which,
 ) -> None:
     """Send jobs of retries or scheduled to dead, as they are. It keeps 10,000 at most: the oldest go.
 
     sidelamb jobs kill retries b4a577edbccf1d805744efa9
     sidelamb jobs kill retries --class shop.mail
     """
-    _act("kill", set_, jids, name, error, match, every=every, yes=yes, redis=redis)
+    _act("kill", which)
 
 
+@of_which
 def delete(
-    set_: SetArgument,
-    jids: JidsArgument = None,
-    name: ClassOption = "",
-    error: ErrorOption = "",
-    match: MatchOption = "",
-    every: AllOption = False,
-    yes: YesOption = False,
-    redis: RedisOption = "",
+    which: Which,
 ) -> None:
     """Delete jobs of a set or of a queue. What a worker has already is not stopped.
 
@@ -94,20 +69,14 @@ def delete(
     sidelamb jobs delete queue:mail --match '*@example.com'
     sidelamb jobs delete dead --all
     """
-    _act("delete", set_, jids, name, error, match, every=every, yes=yes, redis=redis)
+    _act("delete", which)
 
 
+@of_which
 def reschedule(
-    set_: SetArgument,
-    jids: JidsArgument = None,
-    name: ClassOption = "",
-    error: ErrorOption = "",
-    match: MatchOption = "",
-    every: AllOption = False,
-    yes: YesOption = False,
+    which: Which,
     in_s: Annotated[float | None, typer.Option("--in", metavar="SECONDS", help="From now.")] = None,
     at: Annotated[str, typer.Option("--at", metavar="TIME", help="ISO-8601 with a zone, or epoch seconds.")] = "",
-    redis: RedisOption = "",
 ) -> None:
     """Have jobs of retries or scheduled run at another time.
 
@@ -117,7 +86,7 @@ def reschedule(
     when = moment_of(in_s, at)
     if when is None:
         raise LocalStackError("say when: --in SECONDS, or --at TIME")
-    _act("reschedule", set_, jids, name, error, match, every=every, yes=yes, redis=redis, at=when)
+    _act("reschedule", which, at=when)
 
 
 def moment_of(in_s: float | None, at: str) -> float | None:
@@ -145,14 +114,15 @@ def moment_of(in_s: float | None, at: str) -> float | None:
     return epoch_seconds(when, "--at")
 
 
-def _changed(set_: str, jid: str, changes: dict[str, Any], redis: str) -> None:
+def _changed(which: Which, changes: dict[str, Any]) -> None:
     """Run one job again, changed."""
     from sidelamb.api import Entry, Queue
     from sidelamb_local.bulk import can
     from sidelamb_local.out import say
     from sidelamb_local.places import place_of
 
-    place = place_of(set_, connect(redis))
+    [jid] = which.jids or []
+    place = place_of(which.set_, connect(which.redis))
     can(place, "retry")
     entry = place.jobs.find(jid)
     if entry is not None and entry.is_encrypted and {"args", "kwargs"} & set(changes):
@@ -162,35 +132,23 @@ def _changed(set_: str, jid: str, changes: dict[str, Any], redis: str) -> None:
     say(f"1 retried, from {place.name}, with other {' and '.join(changes)}")
 
 
-def _act(
-    verb: Move,
-    set_: str,
-    jids: list[str] | None,
-    name: str,
-    error: str,
-    match: str,
-    *,
-    every: bool,
-    yes: bool,
-    redis: str,
-    at: float | None = None,
-) -> None:
+def _act(verb: Move, which: Which, at: float | None = None) -> None:
     from sidelamb_local.bulk import DONE, act, can
     from sidelamb_local.out import note, say
     from sidelamb_local.places import Wanted, place_of
 
-    wanted = Wanted(frozenset(jids or ()), name, error, match)
+    wanted = Wanted(frozenset(which.jids or ()), which.name, which.error, which.match)
     if "" in wanted.jids:
         raise LocalStackError("an id is empty")
-    if not wanted and not every:
+    if not wanted and not which.every:
         raise LocalStackError("say which: ids of jobs, --class, --error, --match, or --all")
-    if wanted.jids and every:
+    if wanted.jids and which.every:
         raise LocalStackError("ids and --all say two things; give one")
-    place = place_of(set_, connect(redis))
+    place = place_of(which.set_, connect(which.redis))
     can(place, verb)
-    if every and not yes:
-        which = f"all of {place.name} that match" if wanted else f"all {place.jobs.size():,} of {place.name}"
-        ask(f"{verb} {which}")
+    if which.every and not which.yes:
+        those = f"all of {place.name} that match" if wanted else f"all {place.jobs.size():,} of {place.name}"
+        ask(f"{verb} {those}")
     ended = act(place, verb, wanted, at)
     say(f"{ended.moved:,} {DONE[verb]}, from {place.name}")
     if ended.skipped:

@@ -38,11 +38,9 @@ def list_(
     from sidelamb_local.places import Wanted, place_of
     from sidelamb_local.places import as_json as json_of
 
-    if not page and not as_json:
-        raise LocalStackError("--page 0, for all of them, is for --json; pages are counted from 1")
+    first, last = _range(page, size, as_json=as_json)
     place, wanted = place_of(set_, connect(redis)), Wanted(name=name, error=error, text=match)
-    first, most = (0, MANY) if not page else ((page - 1) * size, size)
-    found = place.some(wanted, first, most, newest=newest)
+    found = place.some(wanted, first, last - first, newest=newest)
     if as_json:
         for record in found:
             json_line(json_of(place.name, record))
@@ -61,33 +59,38 @@ def find(
     text: Annotated[str, typer.Argument(metavar="TEXT", help="As of --match: an id, a class, an argument.")],
     name: ClassOption = "",
     error: ErrorOption = "",
-    size: Annotated[int, typer.Option("--size", min=1, help="The most that are shown.")] = 50,
+    page: PageOption = 1,
+    size: SizeOption = 50,
     as_json: JsonOption = False,
     redis: RedisOption = "",
 ) -> None:
     """Find jobs in all sets and queues. Looks at everything: seconds for a million jobs. None found: status 1.
 
     sidelamb jobs find b4a577edbccf1d805744efa9
-    sidelamb jobs find 'a*@example.com' --json
+    sidelamb jobs find 'a*@example.com' --json --page 0
     """
+    from itertools import islice
+
     from sidelamb_local.out import json_line, note, table
     from sidelamb_local.places import Wanted, places
     from sidelamb_local.places import as_json as json_of
 
+    first, last = _range(page, size, as_json=as_json)
     wanted, rows = Wanted(name=name, error=error, text=text), 0
+    everywhere = (
+        (place.name, record) for place in places(connect(redis)) for record in place.some(wanted, 0, MANY)
+    )
     shown: list[list[Any]] = []
-    for place in places(connect(redis)):
-        for record in place.some(wanted, 0, MANY if as_json else size - rows):
-            rows += 1
-            if as_json:
-                json_line(json_of(place.name, record))
-            else:
-                shown.append([place.name, *_row(record)])
-        if rows >= size and not as_json:
-            break
+    for where, record in islice(everywhere, first, last):
+        rows += 1
+        if as_json:
+            json_line(json_of(where, record))
+        else:
+            shown.append([where, *_row(record)])
     if not as_json:
         table(("in", *COLUMNS), shown, right=("retries",))
-        note(f"the first {size}; --size shows more" if rows >= size else f"{rows} found")
+        more = f"; more: --page {page + 1}" if rows == size else ""
+        note(f"{first + 1:,} to {first + rows:,} of those that match{more}" if rows else f"none on page {page}")
     if not rows:
         raise typer.Exit(1)
 
@@ -127,6 +130,17 @@ def show(
 
 COLUMNS = ("jid", "class", "arguments", "at", "retries", "error")
 LONG, MOST_LINES = 4_000, 100
+
+
+def _range(page: int, size: int, *, as_json: bool) -> tuple[int, int]:
+    """Return from where to where a page is; page 0 is all of them.
+
+    Raises:
+        LocalStackError: all of them, for a person.
+    """
+    if not page and not as_json:
+        raise LocalStackError("--page 0, for all of them, is for --json; pages are counted from 1")
+    return ((page - 1) * size, page * size) if page else (0, MANY)
 
 
 def _row(record: JobRecord) -> list[Any]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sidelamb_local.commands.group import group
 from sidelamb_local.commands.options import JsonOption, PageOption, RedisOption, SizeOption, YesOption, connect
 from sidelamb_local.errors import LocalStackError
 
@@ -89,14 +90,13 @@ def release(
     sidelamb limits release concurrent:api b4a577edbccf1d805744efa9
     """
     from sidelamb.api import Limits
-    from sidelamb_local.commands.options import text_of
     from sidelamb_local.out import line, note
 
     limits = Limits(connect(redis))
     limit = _found(limits, name)
     released = 0
     for holder in holders:
-        if limits.release(limit, text_of(holder)):
+        if limits.release(limit, holder):
             released += 1
             line(f"{holder} released")
         else:
@@ -133,10 +133,9 @@ def _found(limits: Limits, name: str) -> LimitState:
     from itertools import islice
 
     from sidelamb.wording import did_you_mean
-    from sidelamb_local.commands.options import text_of
     from sidelamb_local.out import note
 
-    whole = limits.find(text_of(name))
+    whole = limits.find(name)
     found = [whole] if whole else [one for kind in KINDS if (one := limits.find(f"{kind}:{name}"))]
     if len(found) > 1:
         raise LocalStackError(f"several limits are called {name!r}; say which: {', '.join(map(_name, found))}")
@@ -187,7 +186,7 @@ def _row(limit: LimitState) -> list[Any]:
     return [_name(limit), f"{limit.used:,}", f"{limit.most:,}", per, clock(limit.until)]
 
 
-limits = typer.Typer(help=HELP, rich_markup_mode="rich", no_args_is_help=True)
+limits = group(HELP)
 limits.command("list")(list_)
 for one in (show, release, reset):
     limits.command()(one)

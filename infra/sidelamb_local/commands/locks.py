@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sidelamb_local.commands.group import group
 from sidelamb_local.commands.options import JsonOption, PageOption, RedisOption, SizeOption, connect
 
 if TYPE_CHECKING:
@@ -70,13 +71,12 @@ def release(
     sidelamb locks release jobs.sync:0f1e2d3c4b5a69788796a5b4c3d2e1f0
     """
     from sidelamb.api import Locks
-    from sidelamb_local.commands.options import text_of
     from sidelamb_local.out import line, note
 
     locks = Locks(connect(redis))
     released = 0
     for key in keys:
-        if locks.release(text_of(key)):
+        if locks.release(key):
             released += 1
             line(f"{key} released")
         else:
@@ -118,7 +118,7 @@ def _row(lock: Lock) -> list[Any]:
     return [lock.name, lock.jid, clock(lock.until), lock.key]
 
 
-locks = typer.Typer(help=HELP, rich_markup_mode="rich", no_args_is_help=True)
+locks = group(HELP)
 locks.command("list")(list_)
 locks.command()(find)
 locks.command()(release)

@@ -88,8 +88,13 @@ def known_redis(given: str) -> str:
     """Return the Redis that is meant, or empty."""
     from sidelamb_local.address import remembered
 
+    return named_redis(given) or remembered(Path.cwd()) or ""
+
+
+def named_redis(given: str) -> str:
+    """Return the Redis that an option, the environment or sidelamb.toml names, or empty."""
     named = given or os.environ.get("SIDELAMB_REDIS_URL") or os.environ.get("REDIS_URL")
-    return named or _of_file("redis") or remembered(Path.cwd()) or ""
+    return named or _of_file("redis")
 
 
 def _of_file(setting: str) -> str:
@@ -143,19 +148,6 @@ def value_of(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         return text
-
-
-def text_of(name: str) -> str:
-    """Return a name that Redis can be asked for.
-
-    Raises:
-        LocalStackError: it holds bytes that are no UTF-8.
-    """
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        raise LocalStackError(f"{name!r} is no text") from None
-    return name
 
 
 def keywords_of(pairs: list[str] | None) -> dict[str, Any]:

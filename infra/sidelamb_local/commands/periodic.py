@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sidelamb_local.commands.completing import periodic_names
+from sidelamb_local.commands.group import group
 from sidelamb_local.commands.options import JsonOption, PageOption, RedisOption, SizeOption, connect
 from sidelamb_local.errors import LocalStackError
 
@@ -128,11 +129,10 @@ def _known(periodics: Periodics, names: list[str]) -> list[Periodic]:
         LocalStackError: there is none of a name.
     """
     from sidelamb.wording import did_you_mean
-    from sidelamb_local.commands.options import text_of
 
     found = []
     for name in names:
-        one = periodics.find(text_of(name))
+        one = periodics.find(name)
         if one is None:
             hint = did_you_mean(name, [each.name for each in periodics]) or " `sidelamb periodic list` has all."
             raise LocalStackError(f"there is no periodic job {name!r}.{hint}")
@@ -140,7 +140,7 @@ def _known(periodics: Periodics, names: list[str]) -> list[Periodic]:
     return found
 
 
-periodic = typer.Typer(help=HELP, rich_markup_mode="rich", no_args_is_help=True)
+periodic = group(HELP)
 periodic.command("list")(list_)
 for one in (show, pause, resume, run):
     periodic.command()(one)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from sidelamb_local.commands.options import JsonOption, PageOption, RedisOption, SizeOption, connect
+
+if TYPE_CHECKING:
+    from sidelamb.api import QueueStats
 
 
 def queues(
@@ -17,19 +22,23 @@ def queues(
     sidelamb queues --json --page 0
     """
     from sidelamb.api import Stats
-    from sidelamb_local.out import json_line, note, table
-    from sidelamb_local.view import duration
+    from sidelamb_local.listing import Listing
 
     every = Stats(connect(redis)).queues()
-    shown = every[(page - 1) * size : page * size] if page else every
-    if as_json:
-        for one in shown:
-            json_line(one._asdict())
-        return
-    rows = [
-        (one.name, f"{one.size:,}", duration(one.latency_s * 1000) if one.size else "", "paused" * one.is_paused)
-        for one in shown
-    ]
-    table(("queue", "waiting", "oldest", ""), rows, right=("waiting", "oldest"))
-    if len(shown) < len(every):
-        note(f"page {page}: {len(shown):,} of {len(every):,} queues; more: --page {page + 1}")
+    Listing(
+        "queues",
+        lambda: len(every),
+        lambda number, size: every[number * size : (number + 1) * size],
+        lambda: every,
+        lambda one: one._asdict(),
+        ("queue", "waiting", "oldest", ""),
+        _row,
+        ("waiting", "oldest"),
+    ).show(page, size, as_json=as_json)
+
+
+def _row(one: QueueStats) -> list[str]:
+    from sidelamb_local.view import duration
+
+    waited = duration(one.latency_s * 1000) if one.size else ""
+    return [one.name, f"{one.size:,}", waited, "paused" * one.is_paused]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typer
-from rich.console import Console
+from rich.text import Text
 
 from sidelamb_local.commands.options import (
     ArgsArgument,
@@ -33,20 +33,29 @@ def run(
         sidelamb run jobs.resize 12
         sidelamb run jobs.mail '{"to": "a@b.c"}' --kw subject=Hello
     """
+    from sidelamb_local.plain import harmless
     from sidelamb_local.run_job import find_job, load_jobs, run_job, users_traceback
 
     values = values_of(ctx, args)
     load_jobs(project_of(jobs, template))
     job = find_job(name)
     ran = run_job(job, values, keywords_of(kw))
-    err = Console(stderr=True)
     if ran.error is not None and ran.failed:
-        typer.echo(users_traceback(ran.error), err=True, nl=False)
-        err.print(f"[red]✗[/] {job.name} failed after {ran.duration_ms:.0f} ms", highlight=False)
+        typer.echo(harmless(users_traceback(ran.error), kept="\n\t"), err=True, nl=False)
+        _closing("✗", "red", f"{job.name} failed after {ran.duration_ms:.0f} ms")
         raise typer.Exit(1)
     if ran.error is not None or ran.reason:
-        err.print(f"[yellow]∅[/] {job.name} {ran.outcome}: {ran.reason or ran.error}", highlight=False)
+        _closing("∅", "yellow", f"{job.name} {ran.outcome}: {ran.reason or ran.error}")
         return
     if ran.result is not None:
         typer.echo(repr(ran.result))
-    err.print(f"[green]✓[/] {job.name} succeeded in {ran.duration_ms:.0f} ms", highlight=False)
+    _closing("✓", "green", f"{job.name} succeeded in {ran.duration_ms:.0f} ms")
+
+
+def _closing(sign: str, style: str, said: str) -> None:
+    """Say in one line what came of it; a reason is the job's own words, and no markup."""
+    from sidelamb_local.out import WIDE, console_here
+    from sidelamb_local.plain import plain
+
+    line = Text.assemble((sign, style), " ", plain(said, WIDE))
+    console_here(stderr=True).print(line, soft_wrap=True)
