@@ -19,9 +19,10 @@ from sidelamb_handlers.web import anyone, web
 from sidelamb_handlers.web.audit import LOGGER
 from sidelamb_local.redis_server import RedisServer
 from sidelamb_local.stack import POLLER, Stack
-from tests.web.conftest import size
+from tests.waiting import until
+from tests.web.conftest import fresh
 from tests.web.crowd import MANY, gather
-from tests.web.hands import choose, labelled, pick, press, said, until, write
+from tests.web.hands import choose, labelled, pick, press, said, write
 from tests.web.hostile import TEXTS, addresses
 from tests.web.stand import SHOWN, Served, entries
 
@@ -118,14 +119,9 @@ def live(running: Live) -> Live:
 
 @pytest.fixture
 def page(live: Live, chrome: Chrome) -> Iterator[Chrome]:
-    """The browser; what its console says against a page fails the test."""
-    chrome.get(f"{live.site}/static/icon.svg")
-    chrome.delete_all_cookies()
-    size(chrome, 1280)
-    chrome.get_log("browser")  # type: ignore[no-untyped-call]
-    yield chrome
-    severe = [line for line in chrome.get_log("browser") if line["level"] == "SEVERE"]  # type: ignore[no-untyped-call]
-    assert not [line for line in severe if " 404 " not in line["message"] and " 400 " not in line["message"]]
+    """The browser, on the page over the stack."""
+    with fresh(chrome, live.site):
+        yield chrome
 
 
 def found(page: Chrome, address: str) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -71,6 +71,7 @@ def web(
         )
     site = _Site(client, auth, title, read_only=read_only)
     routes: list[Route | Mount] = [Mount("/static", _Assets(directory=STATIC), name="static")]
+    routes.append(Route("/favicon.ico", _icon))  # asked for by browsers beside what a page names
     for page in site.pages:
         methods = (["GET"] if page.show else []) + (["POST"] if page.act else [])
         routes.append(Route(page.path, site.endpoint(page), methods=methods))
@@ -174,6 +175,10 @@ async def _body(request: Request) -> bytes:
             raise TooLarge
         parts.append(part)
     return b"".join(parts)
+
+
+async def _icon(_: Request) -> Response:
+    return FileResponse(STATIC / "icon.svg", headers={"cache-control": "public, max-age=86400"})
 
 
 class _Assets(StaticFiles):
