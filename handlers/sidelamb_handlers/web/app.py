@@ -112,15 +112,17 @@ class _Site:
 
     async def refuse(self, request: Request, error: Exception) -> Response:
         """Answer for what is no page, to who may see pages."""
-        status, what = 500, "It went wrong"
+        status, what, headers = 500, "It went wrong", None
         if isinstance(error, HTTPException):
-            status, what = error.status_code, error.detail
+            status, what, headers = error.status_code, error.detail, error.headers
         if status == 404:  # noqa: PLR2004
             what = "There is no such page"
         who = await self._who(request)
         if isinstance(who, Response):
             return who
-        return await _trouble(await self._visit(request, who, read=False), status, what, "")
+        response = await _trouble(await self._visit(request, who, read=False), status, what, "")
+        response.headers.update(headers or {})
+        return response
 
     async def _who(self, request: Request) -> Visitor | Response:
         found = self._auth(request)
@@ -159,7 +161,19 @@ class _Site:
 
 
 async def _trouble(visit: Visit, status: int, what: str, why: str) -> Response:
-    return await visit.page("trouble.html", status=status, what=what, why=why)
+    passes = status == 503 and visit.request.method != "POST"  # noqa: PLR2004 - then the page is looked at again
+    return await visit.page("trouble.html", status=status, what=what, why=why, passes=passes)
+
+
+def _tidied(scope: Scope) -> Scope:
+    """Return a request whose `root_path` ends without a slash: its paths are then found behind it."""
+    root = scope.get("root_path", "")
+    if not root.endswith("/"):
+        return scope
+    bare, path = root.rstrip("/"), scope["path"]
+    if path.startswith(root):
+        path = f"{bare}/{path[len(root) :].lstrip('/')}"
+    return {**scope, "root_path": bare, "path": path}
 
 
 async def _body(request: Request) -> bytes:
@@ -204,4 +218,4 @@ class _Fenced:
                 message["headers"] = [*message["headers"], *((k.encode(), v.encode()) for k, v in fence.items())]
             await send(message)
 
-        await self._app(scope, receive, fenced)
+        await self._app(_tidied(scope), receive, fenced)

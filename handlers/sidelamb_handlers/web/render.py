@@ -65,7 +65,7 @@ class Looks:
             summary=summary,
             may_act=visit.may_act,
             token=visit.token,
-            here=visit.request.url.path.removeprefix(visit.base) or "/",
+            here=visit.path,
             **context,
         )
         return HTMLResponse(text.encode(errors="replace"), status)

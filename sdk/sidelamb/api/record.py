@@ -128,7 +128,8 @@ class JobRecord:
     @property
     def retry_count(self) -> int | None:
         """How many retries there were: 0 after the first failure, None before it."""
-        return whole(self.payload.get("retry_count"))
+        count = whole(self.payload.get("retry_count"))
+        return count if count is not None and count >= 0 else None
 
     @property
     def error_class(self) -> str:

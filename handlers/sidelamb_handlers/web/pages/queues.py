@@ -52,7 +52,8 @@ async def show_one(visit: Visit) -> Response:
 
 async def act(visit: Visit) -> Done:
     """Pause, resume or clear a queue, or delete jobs of it."""
-    queue, do = await queue_of(visit.said("name"), visit.client), visit.said("do")
+    do = visit.said.choice("do", "pause", "resume", "clear", "delete")
+    queue = await queue_of(visit.said("name"), visit.client)
     then = visit.to("/queue", name=spoken(queue.raw)) if visit.said("from") == "one" else visit.to("/queues")
     if do == "clear":
         n = await queue.aclear()
