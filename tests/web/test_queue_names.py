@@ -83,6 +83,22 @@ async def test_a_name_that_nobody_has_given_is_no_queue(db: redis.Redis, web_ser
     assert not db.exists("paused")
 
 
+async def test_the_dashboard_says_which_waits_and_no_name_turns_the_sentence(
+    db: redis.Redis, web_server: RedisServer
+) -> None:
+    db.sadd("queues", "\u202eliam", "mail", "old")
+    for name, waits in (("\u202eliam", 240), ("mail", 239)):
+        db.lpush(f"queue:{name}", json.dumps(job(1, 0, enqueued_at=time.time() - waits)))
+    db.lpush("queue:old", json.dumps(job(1, 0, enqueued_at=None)))
+    async with caller(web_server) as http:
+        text = (await http.get("/")).text
+        assert "The oldest job in <bdi>\u202eliam</bdi> waits 4 min" in text
+        assert "The oldest job in mail waits 3 min 59 s" in text
+        rows = {row.split("<")[0]: row for row in (await http.get("/queues")).text.split("<bdi>")}
+        assert "4 min" in rows["\u202eliam"]
+        assert " ms" not in rows["old"], "nobody knows since when"
+
+
 def test_by_hand_in_a_browser(db: redis.Redis, browser: Chrome, site: str) -> None:
     put(db, *NAMES.values())
     browser.get(f"{site}/queues")
