@@ -38,7 +38,12 @@ class _Leaving:
     """The page, of which Redis goes away after one step of an action on many."""
 
     def __init__(self, server: RedisServer) -> None:
-        self._app, self._server, self.steps = web(Client(server.url), auth=anyone), server, 0
+        self._app, self._server, self.steps = web(Client(server.url), auth=self._auth), server, 0
+        self.is_over = False
+        """Whether the session of who looks on has expired."""
+
+    def _auth(self, request: Any) -> Any:
+        return None if self.is_over else anyone(request)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         await self._app(scope, receive, send)
@@ -64,7 +69,9 @@ async def test_every_page_says_so_and_recovers(server: RedisServer) -> None:
         assert {(await http.get(path)).status_code for path in SHOWN} == {200}
 
 
-def test_an_open_page_and_an_action_on_many_go_on(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_open_page_and_an_action_on_many_say_so_and_go_on(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In a browser of its own: its console has the outage."""
     monkeypatch.setattr("sidelamb_handlers.web.pages.sets.AT_ONCE_S", 0.0)
     now = time.time()
@@ -72,8 +79,14 @@ def test_an_open_page_and_an_action_on_many_go_on(server: RedisServer, monkeypat
         db.zadd("retry", {json.dumps(failed(n, now)): now + n for n in range(2_500)})
     browser = chrome_of()
     try:
-        with Served(_Leaving(server)) as site:
+        page = _Leaving(server)
+        with Served(page) as site:
             _go_on(browser, server, site)
+            page.is_over = True
+            until(lambda: browser.find_element(By.ID, "live").text == "no answer", GOES_S)
+            assert "No queue yet" in said(browser), "what it had stays there, marked as old"
+            page.is_over = False
+            until(lambda: browser.find_element(By.ID, "live").text == "live", GOES_S)
     finally:
         browser.quit()
 
