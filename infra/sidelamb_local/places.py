@@ -125,9 +125,7 @@ def place_to_fill(name: str, client: Client) -> Place:
 
 def known_queues(client: Client) -> list[str]:
     """Return the names of all queues, and of those that are paused without being there."""
-    paused = client.link.command(b"SMEMBERS", client.store.keys.paused)
-    names = {queue.name for queue in Stats(client).queues()} | {name.decode(errors="replace") for name in paused}
-    return sorted(names)
+    return sorted(queue.name for queue in Stats(client).queues())
 
 
 def places(client: Client) -> Iterator[Place]:

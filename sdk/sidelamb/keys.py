@@ -63,13 +63,16 @@ class Keys:
         """Return the key `name` in this namespace."""
         return (self._prefix + name).encode()
 
-    def queue(self, name: str) -> bytes:
-        """Return the list of a queue: left end newest, right end next to run."""
-        return self("queue:" + name)
+    def queue(self, name: str | bytes) -> bytes:
+        """Return the list of a queue: left end newest, right end next to run.
 
-    def alone(self, queue: str) -> bytes:
+        A name as bytes is one that is in Redis already: another client's need not be UTF-8.
+        """
+        return self("queue:") + _bytes(name)
+
+    def alone(self, queue: str | bytes) -> bytes:
         """Return the list of a queue's jobs under suspicion, each served alone in a lease."""
-        return self("sidelamb:alone:" + queue)
+        return self("sidelamb:alone:") + _bytes(queue)
 
     def lease(self, lease_id: str) -> bytes:
         """Return the hash of one lease."""
@@ -103,6 +106,10 @@ class Keys:
         """Return the list that the job in a lease field came from, and goes back to."""
         queue, alone = source_of(field)
         return self.alone(queue) if alone else self.queue(queue)
+
+
+def _bytes(name: str | bytes) -> bytes:
+    return name if isinstance(name, bytes) else name.encode()
 
 
 def lease_field(index: int, queue: str, *, alone: bool = False) -> str:

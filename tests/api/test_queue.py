@@ -28,6 +28,24 @@ def test_a_name_that_can_be_no_queues_is_refused(client):
         Queue("a b", client)
 
 
+@pytest.mark.parametrize("name", ["a b/c", "🦊", "", "n\0ul", "x" * 20_000, b"\xff\xfe", b"\\xff"], ids=repr)
+def test_a_queue_that_another_client_has_named_is_seen_and_cleared(client, db, name):
+    keys, raw = client.store.keys, name if isinstance(name, bytes) else name.encode()
+    db.sadd(keys.queues, raw)
+    db.lpush(keys("queue:") + raw, payload("j1"), payload("j2"))
+    ((found, one),) = Stats(client).listed().items()
+    assert (found, one.size, one.is_paused) == (raw, 2, False)
+    queue = Queue.listed(found, client)
+    assert (queue.pause(), queue.is_paused(), db.smembers(keys.paused)) == (True, True, {raw})
+    assert queue.delete(queue.page()[0])
+    assert (queue.clear(), db.exists(keys.queues), db.exists(keys("queue:") + raw)) == (1, 0, 0)
+    assert [(raw, one.is_paused) for raw, one in Stats(client).listed().items()] == [(raw, True)], (
+        "empty, and still paused"
+    )
+    assert queue.resume()
+    assert Stats(client).queues() == []
+
+
 def test_size_and_latency_are_those_of_what_waits(client, db):
     fill(client, db, 30)
     assert Queue("mail", client).size() == 30

@@ -18,8 +18,9 @@ import pytest
 
 from sidelamb import Client
 from sidelamb.api import RetrySet, Stats
+from tests.waiting import until
 from tests.web.conftest import chrome_of
-from tests.web.hands import press, said, until, write
+from tests.web.hands import press, said, write
 
 DEMO = Path(__file__).resolve().parents[2] / "examples" / "photos" / "demo.py"
 

@@ -18,6 +18,7 @@ from sidelamb.payload import encode
 from sidelamb.store import Store
 from sidelamb_handlers.event import write_event
 from sidelamb_handlers.poller.reply import Reply, read_reply
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -115,17 +116,8 @@ def places(db: redis.Redis) -> dict[bytes, list[str]]:
     return found
 
 
-def until(says: Callable[[], Any], within_s: float = 10.0) -> Any:
-    """Wait, on this thread, until something that cannot be awaited is so; return what it says."""
-    end = time.monotonic() + within_s
-    while not (said := says()):
-        assert time.monotonic() < end, "it did not come to that"
-        time.sleep(0.002)
-    return said
-
-
 async def soon(says: Callable[[], Any], within_s: float = 10.0) -> Any:
-    """The same, on the event loop."""
+    """Wait as `until`, on the event loop."""
     end = time.monotonic() + within_s
     while not (said := says()):
         assert time.monotonic() < end, "it did not come to that"

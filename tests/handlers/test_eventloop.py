@@ -11,7 +11,8 @@ import pytest
 
 from sidelamb_handlers.attempt import Attempt
 from sidelamb_handlers.eventloop import KeptLoop
-from tests.handlers.kit import end_loop, until
+from tests.handlers.kit import end_loop
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator

@@ -12,7 +12,7 @@ from sidelamb.control import JobTimeout
 from sidelamb_handlers.attempt import Attempt
 from sidelamb_handlers.decision import SUCCEEDED, Decision
 from sidelamb_handlers.lanes import Lanes
-from tests.handlers.kit import until
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -30,9 +30,9 @@ from tests.handlers.kit import (
     everything,
     payload,
     places,
-    until,
     waiting,
 )
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,7 +18,7 @@ from jobs_of_tests import User, asynchronous, send
 
 from sidelamb import BadArgument, BadCall, BadOption, Client, ConfigError, JobError, NotAJob, UnknownOption, job
 from sidelamb.links import loop_links_to
-from tests.handlers.kit import until
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

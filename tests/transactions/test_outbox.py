@@ -23,8 +23,8 @@ from sidelamb.links import close_links
 from sidelamb.outbox import Relay, relay
 from sidelamb.outbox.__main__ import main
 from sidelamb.outbox.sqlalchemy import EngineRows, table
-from tests.handlers.kit import until
 from tests.transactions.conftest import NOWHERE, Base, Order, charge
+from tests.waiting import until
 
 if TYPE_CHECKING:
     import redis

@@ -63,7 +63,7 @@ def _limits(url: str, now: float, *, hostile: bool) -> None:
         named.append((Concurrent(1, name="x"), HOSTILE))
     for limit, name in named:
         for n in range(1 if name == HOSTILE else 3):
-            link.run(calls.take([limit.taking(name, f"job{n}", now, now + 60)]))
+            link.run(calls.take([limit.taking(name, f"job{n}", now, now + 600)]))
     link.close()
 
 

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import TYPE_CHECKING, Any
 
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 
+from tests.waiting import until
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from selenium.webdriver import Chrome
-
-
-def until(says: Callable[[], Any], within_s: float = 8.0) -> Any:
-    """Return the first true answer; fail if none comes in time."""
-    end = time.monotonic() + within_s
-    while not (said := says()):
-        assert time.monotonic() < end, "it did not come to that"
-        time.sleep(0.02)
-    return said
 
 
 def press(browser: Chrome, text: str, within: str = "main") -> None:
@@ -32,6 +22,11 @@ def press(browser: Chrome, text: str, within: str = "main") -> None:
     assert found, f"no {text!r} in {browser.find_element(By.TAG_NAME, 'body').text}"
     browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", found[0])  # type: ignore[no-untyped-call]
     click(browser, found[0])
+
+
+def press_plain(browser: Chrome, text: str) -> None:
+    """Press a button where no script runs."""
+    click(browser, next(one for one in browser.find_elements(By.TAG_NAME, "button") if one.text == text))
 
 
 def click(browser: Chrome, element: Any) -> None:

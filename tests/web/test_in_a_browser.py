@@ -14,8 +14,9 @@ import sidelamb
 from sidelamb import Batches, Client
 from sidelamb.api import Locks
 from sidelamb.testing import drain
+from tests.waiting import until
 from tests.web.conftest import size
-from tests.web.hands import click, labelled, pick, press, said, until, write
+from tests.web.hands import labelled, pick, press, press_plain, said, write
 from tests.web.stand import SCRIPT, SHOWN, entries, failed, fill, url_of
 
 if TYPE_CHECKING:
@@ -235,11 +236,6 @@ def test_it_all_works_without_javascript(db: redis.Redis, browser: Chrome, site:
         assert "Done: 3 sent to the dead" in said(browser)
     finally:
         browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
-
-
-def press_plain(browser: Chrome, text: str) -> None:
-    """Press a button where no script runs."""
-    click(browser, next(one for one in browser.find_elements(By.TAG_NAME, "button") if one.text == text))
 
 
 def test_the_tour(db: redis.Redis, web_server: Any, browser: Chrome, site: str) -> None:

@@ -19,9 +19,10 @@ from sidelamb_handlers.web import anyone, web
 from sidelamb_handlers.web.audit import LOGGER
 from sidelamb_local.redis_server import RedisServer
 from sidelamb_local.stack import POLLER, Stack
-from tests.web.conftest import size
+from tests.waiting import until
+from tests.web.conftest import fresh
 from tests.web.crowd import MANY, gather
-from tests.web.hands import choose, labelled, pick, press, said, until, write
+from tests.web.hands import choose, labelled, pick, press, said, write
 from tests.web.hostile import TEXTS, addresses
 from tests.web.stand import SHOWN, Served, entries
 
@@ -63,7 +64,8 @@ class Live:
 
     def did(self) -> list[list[Any]]:
         """Return what the jobs have written down: each its id, and what it did."""
-        return [json.loads(line) for line in self.ledger.read_text().splitlines()] if self.ledger.exists() else []
+        said = self.ledger.read_text() if self.ledger.exists() else ""
+        return [json.loads(line) for line in said.splitlines(keepends=True) if line.endswith("\n")]
 
     def has(self, *what: Any) -> int:
         """Return how many jobs did that."""
@@ -118,14 +120,9 @@ def live(running: Live) -> Live:
 
 @pytest.fixture
 def page(live: Live, chrome: Chrome) -> Iterator[Chrome]:
-    """The browser; what its console says against a page fails the test."""
-    chrome.get(f"{live.site}/static/icon.svg")
-    chrome.delete_all_cookies()
-    size(chrome, 1280)
-    chrome.get_log("browser")  # type: ignore[no-untyped-call]
-    yield chrome
-    severe = [line for line in chrome.get_log("browser") if line["level"] == "SEVERE"]  # type: ignore[no-untyped-call]
-    assert not [line for line in severe if " 404 " not in line["message"] and " 400 " not in line["message"]]
+    """The browser, on the page over the stack."""
+    with fresh(chrome, live.site):
+        yield chrome
 
 
 def found(page: Chrome, address: str) -> None:
@@ -222,6 +219,52 @@ def test_what_is_retried_now_runs_and_what_is_killed_or_deleted_does_not(live: L
     assert not {jid for jid, *_ in live.did()} & set(soon[1:])
     assert not any(one.find(jid) for jid in soon for one in (DeadSet(live.client), ScheduledSet(live.client)))
     assert live.audited() == ["job.retry", "job.kill", "job.delete", "job.delete"]
+
+
+def test_what_is_given_another_time_waits_for_it_and_then_runs_once(live: Live, page: Chrome) -> None:
+    """One by its own page, two that are selected, and all that match."""
+    before = live.size("schedule")
+    jids = [live.client.enqueue_in(80_000 + n, "shop.note", "later", n) for n in range(6)]
+    dues = lambda: {  # noqa: E731
+        json.loads(raw)["jid"]: due
+        for raw, due in live.db.zrange("schedule", 0, -1, withscores=True)
+        if b'"later"' in raw
+    }
+    at_first, now = dues(), time.time()
+    found(page, f"{live.site}/scheduled?q={jids[0]}")
+    press(page, "shop.note")
+    reschedule(page, "later", "Reschedule")
+    assert "1 given another time" in said(page)
+    page.get(f"{live.site}/scheduled")
+    for jid in jids[1:3]:
+        choose(page, jid)
+    reschedule(page, "later", "Reschedule selected")
+    assert "2 given another time" in said(page)
+    moved = dues()
+    assert all(now + 600 <= moved[jid] <= time.time() + 600 for jid in jids[:3])
+    assert all(moved[jid] == at_first[jid] for jid in jids[3:]), "nobody else"
+    page.get(f"{live.site}/scheduled?class=shop.note&q=later")
+    reschedule(page, "everything", "Reschedule all that match", "2040-01-31T06:00")
+    until(lambda: "Done: 6 given another time" in said(page))
+    assert len(set(dues().values())) == 1
+    assert min(dues().values()) > now + 80_010
+    assert not live.has("later", 0, {})
+    for raw in [raw for raw in live.db.zrange("schedule", 0, -1) if b'"later"' in raw]:
+        live.db.zadd("schedule", {raw: time.time() - 1})  # as if it were then
+    until(lambda: len([one for one in live.did() if one[1] == "later"]) >= 6)
+    assert sorted(one[0] for one in live.did() if one[1] == "later") == sorted(jids)
+    assert live.size("schedule") == before
+    assert live.audited() == ["job.reschedule"] * 3
+
+
+def reschedule(page: Chrome, folded: str, button: str, at: str = "") -> None:
+    """Unfold the times, choose one, and press."""
+    details = page.find_element(By.ID, folded)
+    details.find_element(By.TAG_NAME, "summary").click()
+    if at:
+        field = details.find_element(By.NAME, "at")
+        page.execute_script("arguments[0].value = arguments[1]", field, at)  # type: ignore[no-untyped-call]
+    press(page, button)
 
 
 def test_all_that_match_are_retried_and_each_runs_once(live: Live, page: Chrome) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -100,3 +101,33 @@ async def test_every_address_on_a_page_is_under_its_path(
         assert (done.status_code, done.headers["location"]) == (303, "/admin/jobs/queues")
         assert {cookie.path for cookie in http.cookies.jar} == {"/admin/jobs"}
     assert db.sismember("paused", "mail")
+
+
+@pytest.mark.parametrize(
+    ("root", "path"),
+    [
+        ("/jobs/", "/jobs/queues"),
+        ("/jobs/", "/jobs//queues"),
+        ("/jobs/", "/queues"),
+        ("/f\u00fcr uns", "/f\u00fcr uns/queues"),
+    ],
+)
+async def test_every_way_of_writing_a_root_path_is_understood(
+    db: redis.Redis, web_server: RedisServer, root: str, path: str
+) -> None:
+    """A slash at its end, whether or not the server puts it before the path; and what an address must quote."""
+    fill(db, 3, hostile=False)
+    transport = httpx.ASGITransport(app=web(Client(web_server.url), auth=anyone), root_path=root)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
+        answer = await http.get(quote(path))
+        base = quote(root.rstrip("/"))
+        assert answer.status_code == 200
+        assert 'queues" data-key="q" aria-current="page"' in answer.text
+        assert {re.match(f"{base}/(?!/)", a) for a in re.findall(r'href="(/[^"]+)', answer.text)} - {None}
+        assert f"Path={base};" in f"{answer.headers['set-cookie']};"
+        token = re.search(r'name="token" value="(\w+)"', answer.text)
+        assert token
+        cookie = {"cookie": f"sidelamb_token={token[1]}"}
+        fields = {"token": token[1], "do": "pause", "name": "mail"}
+        done = await http.post(quote(path), data=fields, headers=cookie)
+        assert (done.status_code, done.headers["location"]) == (303, f"{base}/queues")

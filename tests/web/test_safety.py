@@ -22,6 +22,7 @@ from sidelamb_handlers.web.app import FENCE
 from sidelamb_handlers.web.finding import digest
 from sidelamb_local.errors import LocalStackError
 from sidelamb_local.web_command import server_for
+from tests.handlers.kit import everything
 from tests.web.hostile import TEXTS, addresses, everywhere
 from tests.web.scan import fields, routes
 from tests.web.stand import HOSTILE, SCRIPT, SHOWN, entries, fill
@@ -326,6 +327,44 @@ async def test_whatever_a_path_is_asked_or_sent_nothing_breaks(
     if answer.status_code == 303:
         assert re.match(r"/(?![/\\])", answer.headers["location"])
     assert "set-cookie: a=b" not in str(answer.headers)
+
+
+@pytest.mark.parametrize("do", ["", "explode"])
+@pytest.mark.parametrize(
+    ("path", "about"),
+    [
+        ("/queues", {"name": "mail"}),
+        ("/queue", {"name": "mail"}),
+        ("/busy", {}),
+        ("/periodic", {"name": "cache.warm"}),
+        ("/limit", {"kind": "concurrent", "name": "bank"}),
+        ("/retries", {}),
+        ("/retries/all", {}),
+    ],
+)
+async def test_a_form_that_does_not_say_what_to_do_does_nothing(
+    filled: redis.Redis, web_server: RedisServer, path: str, about: dict[str, str], do: str
+) -> None:
+    before = everything(filled)
+    async with caller(web_server) as http:
+        assert (await act(http, path, **about, do=do)).status_code == 400
+    assert everything(filled) == before
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"), [("/", "GET"), ("/queues", "GET POST"), ("/retries/all", "POST"), ("/nowhere", "")]
+)
+async def test_a_method_that_there_is_none_of_is_told_which_there_are(
+    db: redis.Redis, web_server: RedisServer, path: str, allowed: str
+) -> None:
+    async with caller(web_server) as http:
+        for method in ("OPTIONS", "PUT", "DELETE"):
+            answer = await http.request(method, path)
+            assert answer.status_code == (405 if allowed else 404)
+            said = set(re.findall(r"\w+", answer.headers.get("allow", "")))
+            assert said - {"HEAD"} == set(allowed.split())
+        answer = await http.head(path)
+        assert (answer.status_code, answer.content) == ({"": 404, "POST": 405}.get(allowed, 200), b"")
 
 
 async def test_a_form_beyond_all_bounds_is_refused(filled: redis.Redis, web_server: RedisServer) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -71,6 +71,7 @@ def web(
         )
     site = _Site(client, auth, title, read_only=read_only)
     routes: list[Route | Mount] = [Mount("/static", _Assets(directory=STATIC), name="static")]
+    routes.append(Route("/favicon.ico", _icon))  # asked for by browsers beside what a page names
     for page in site.pages:
         methods = (["GET"] if page.show else []) + (["POST"] if page.act else [])
         routes.append(Route(page.path, site.endpoint(page), methods=methods))
@@ -111,15 +112,17 @@ class _Site:
 
     async def refuse(self, request: Request, error: Exception) -> Response:
         """Answer for what is no page, to who may see pages."""
-        status, what = 500, "It went wrong"
+        status, what, headers = 500, "It went wrong", None
         if isinstance(error, HTTPException):
-            status, what = error.status_code, error.detail
+            status, what, headers = error.status_code, error.detail, error.headers
         if status == 404:  # noqa: PLR2004
             what = "There is no such page"
         who = await self._who(request)
         if isinstance(who, Response):
             return who
-        return await _trouble(await self._visit(request, who, read=False), status, what, "")
+        response = await _trouble(await self._visit(request, who, read=False), status, what, "")
+        response.headers.update(headers or {})
+        return response
 
     async def _who(self, request: Request) -> Visitor | Response:
         found = self._auth(request)
@@ -158,7 +161,19 @@ class _Site:
 
 
 async def _trouble(visit: Visit, status: int, what: str, why: str) -> Response:
-    return await visit.page("trouble.html", status=status, what=what, why=why)
+    passes = status == 503 and visit.request.method != "POST"  # noqa: PLR2004 - then the page is looked at again
+    return await visit.page("trouble.html", status=status, what=what, why=why, passes=passes)
+
+
+def _tidied(scope: Scope) -> Scope:
+    """Return a request whose `root_path` ends without a slash: its paths are then found behind it."""
+    root = scope.get("root_path", "")
+    if not root.endswith("/"):
+        return scope
+    bare, path = root.rstrip("/"), scope["path"]
+    if path.startswith(root):
+        path = f"{bare}/{path[len(root) :].lstrip('/')}"
+    return {**scope, "root_path": bare, "path": path}
 
 
 async def _body(request: Request) -> bytes:
@@ -174,6 +189,10 @@ async def _body(request: Request) -> bytes:
             raise TooLarge
         parts.append(part)
     return b"".join(parts)
+
+
+async def _icon(_: Request) -> Response:
+    return FileResponse(STATIC / "icon.svg", headers={"cache-control": "public, max-age=86400"})
 
 
 class _Assets(StaticFiles):
@@ -199,4 +218,4 @@ class _Fenced:
                 message["headers"] = [*message["headers"], *((k.encode(), v.encode()) for k, v in fence.items())]
             await send(message)
 
-        await self._app(scope, receive, fenced)
+        await self._app(_tidied(scope), receive, fenced)

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sidelamb.api import Leases, Queue, Stats
 from sidelamb.api.pattern import Pattern
-from sidelamb.errors import BadOption
 from sidelamb_handlers.web.finding import SCANNED_S, digest, key_of, the_set
 from sidelamb_handlers.web.pages.queues import SIZE as QUEUE_PAGE
+from sidelamb_handlers.web.queue_names import spoken
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sidelamb import Client
     from sidelamb.api import JobRecord
 
@@ -76,11 +78,12 @@ async def look(client: Client, text: str, place: str = "", cursor: int = 0, look
     """
     end = time.monotonic() + SCANNED_S
     hits: dict[tuple[str, str, str], Hit] = {}
-    left, at = await _places(client), _place(place)
+    queues = {spoken(raw): raw for raw in await Stats(client).alisted()}
+    left, at = _places(queues), _place(place)
     left = [one for one in left if at is None or one >= at]
     while left:
         one = left[0]
-        found, cursor, n = await _step(client, one, text, cursor if one == at or at is None else 0)
+        found, cursor, n = await _step(client, one, queues, text, cursor if one == at or at is None else 0)
         at, looked = one, looked + n
         hits.update({(hit.where, hit.name, hit.key): hit for hit in found})
         if not cursor:
@@ -90,8 +93,7 @@ async def look(client: Client, text: str, place: str = "", cursor: int = 0, look
     return Part([*hits.values()], str(left[0]) if left else "", cursor, looked)
 
 
-async def _places(client: Client) -> list[Place]:
-    names = [queue.name for queue in await Stats(client).aqueues()]
+def _places(names: Iterable[str]) -> list[Place]:
     found = [Place(turn, "") for turn, kind in enumerate(WAY) if kind != "queue"]
     return sorted([*found, *(Place(WAY.index("queue"), name) for name in names)])
 
@@ -101,13 +103,15 @@ def _place(text: str) -> Place | None:
     return Place(WAY.index(kind), name) if kind in WAY else None
 
 
-async def _step(client: Client, place: Place, text: str, cursor: int) -> tuple[list[Hit], int, int]:
+async def _step(
+    client: Client, place: Place, queues: dict[str, bytes], text: str, cursor: int
+) -> tuple[list[Hit], int, int]:
     """Return what a step in one place finds, where to go on there, and how many jobs were looked at, about."""
     kind = WAY[place.turn]
     if kind == "lease":
         return await _in_leases(Leases(client), text, cursor)
     if kind == "queue":
-        return await _in_queue(place.name, client, text, cursor)
+        return await _in_queue(place.name, Queue.listed(queues[place.name], client), text, cursor)
     one = the_set(kind, client)
     assert one is not None  # noqa: S101 - the other kinds are SETS' own
     found = await one.asearch(text, cursor)
@@ -115,11 +119,7 @@ async def _step(client: Client, place: Place, text: str, cursor: int) -> tuple[l
     return hits, found.cursor, SET_STEP if found.cursor else await one.asize() % SET_STEP
 
 
-async def _in_queue(name: str, client: Client, text: str, cursor: int) -> tuple[list[Hit], int, int]:
-    try:
-        queue = Queue(name, client)
-    except BadOption:  # a name that a foreign client gave, and that no queue can have
-        return [], 0, 0
+async def _in_queue(name: str, queue: Queue, text: str, cursor: int) -> tuple[list[Hit], int, int]:
     found, after = await queue.asearch(text, cursor)
     hits = [Hit("queue", name, digest(job.raw), place // QUEUE_PAGE, job) for place, job in found]
     return hits, after, after - cursor if after else await queue.asize() - cursor

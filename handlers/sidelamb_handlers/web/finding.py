@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sidelamb.api import DeadSet, Leases, Place, RetrySet, ScheduledSet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sidelamb import Client
     from sidelamb.api import Entry, JobRecord, Queue
@@ -100,9 +100,8 @@ async def in_queue(queue: Queue, wanted: str, page: int, size: int) -> JobRecord
     for number in (page, page + 1, page - 1, page + 2, page + 3):
         if number < 0:
             continue
-        for record in await queue.apage(number, size):
-            if digest(record.raw) == wanted:
-                return record
+        if record := _among(await queue.apage(number, size), wanted):
+            return record
     return None
 
 
@@ -111,12 +110,13 @@ async def in_lease(leases: Leases, lease_id: str, wanted: str) -> JobRecord | No
     cursor = 0
     for _ in range(MOST_STEPS):
         records, cursor = await leases.ajobs(lease_id, cursor)
-        for record in records:
-            if digest(record.raw) == wanted:
-                return record
-        if not cursor:
-            break
+        if (record := _among(records, wanted)) or not cursor:
+            return record
     return None
+
+
+def _among(records: Sequence[JobRecord], wanted: str) -> JobRecord | None:
+    return next((record for record in records if digest(record.raw) == wanted), None)
 
 
 async def scan(

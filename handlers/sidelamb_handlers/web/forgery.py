@@ -10,7 +10,7 @@ import hmac
 import re
 import secrets
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -32,7 +32,7 @@ def token_of(request: Request) -> str:
 def give(request: Request, response: Response, token: str) -> None:
     """Have the browser keep its token."""
     if request.cookies.get(COOKIE) != token:
-        path = request.scope.get("root_path", "") or "/"
+        path = quote(request.scope.get("root_path", "")) or "/"
         secure = request.url.scheme == "https"
         response.set_cookie(COOKIE, token, path=path, secure=secure, httponly=True, samesite="strict")
 

@@ -6,6 +6,8 @@ import math
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
+from sidelamb.errors import BadArgument
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -50,6 +52,16 @@ class Form:
         """Return a field, without the NULs and halves of characters that nothing can show or find."""
         value = self._fields.get(name, [default])[-1]
         return value.replace("\0", "").encode(errors="replace").decode()
+
+    def choice(self, name: str, *choices: str) -> str:
+        """Return a field that says which of some things to do.
+
+        Raises:
+            BadArgument: it says none of them.
+        """
+        if (value := self(name)) not in choices:
+            raise BadArgument(f"say what to do: {', '.join(choices)}")
+        return value
 
     def every(self, name: str) -> list[str]:
         """Return all fields of a name."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from sidelamb_handlers.web.words import many, percent, span
+from markupsafe import Markup
+
+from sidelamb.names import is_queue_name
+from sidelamb_handlers.web.words import brief, many, percent, span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,6 +23,8 @@ LATE_S = 600.0
 """and one that waits longer than the alarm of the template is worth a warning."""
 MANY_FAIL = 0.25
 FEW = 20
+MOST_LETTERS = 60
+"""Of a queue's name in a sentence."""
 
 
 class Sentence(NamedTuple):
@@ -55,10 +60,18 @@ def _pollers(summary: Summary, processes: Sequence[Process]) -> Iterator[Sentenc
 def _queues(queues: Sequence[QueueStats]) -> Iterator[Sentence]:
     for queue in sorted(queues, key=lambda one: -one.latency_s)[:3]:
         if queue.is_paused and queue.size:
-            yield Sentence("note", f"{queue.name} is paused, and {many(queue.size, 'job')} in it.", "/queues")
+            text = Markup("{} is paused, and {} in it.").format(_called(queue), many(queue.size, "job"))
+            yield Sentence("note", text, "/queues")
         elif queue.latency_s > SLOW_S:
             tone = "bad" if queue.latency_s > LATE_S else "note"
-            yield Sentence(tone, f"The oldest job in {queue.name} waits {span(queue.latency_s)}.", "/queues")
+            text = Markup("The oldest job in {} waits {}.").format(_called(queue), span(queue.latency_s))
+            yield Sentence(tone, text, "/queues")
+
+
+def _called(queue: QueueStats) -> str:
+    """Return its name, so that what is no name of ours turns nothing of the sentence round."""
+    name = brief(queue.name, MOST_LETTERS) or "no name"
+    return name if is_queue_name(name) else Markup("<bdi>{}</bdi>").format(name)
 
 
 def _failures(hour: Sequence[Minute]) -> Iterator[Sentence]:

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from starlette.responses import RedirectResponse, Response
 
@@ -53,7 +53,13 @@ class Visit:
     @property
     def base(self) -> str:
         """Where the app is mounted, without a slash at its end."""
-        return str(self.request.scope.get("root_path", "")).rstrip("/")
+        return quote(str(self.request.scope.get("root_path", "")))
+
+    @property
+    def path(self) -> str:
+        """Which page of the app was asked for."""
+        scope = self.request.scope
+        return str(scope["path"]).removeprefix(str(scope.get("root_path", ""))) or "/"
 
     @property
     def now(self) -> dt.datetime:

@@ -13,6 +13,7 @@ from sidelamb.api import Stats
 from sidelamb.errors import RedisError
 from sidelamb_handlers.web import words
 from sidelamb_handlers.web.logs import lines_of
+from sidelamb_handlers.web.queue_names import spoken
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +46,7 @@ class Looks:
         self._jinja = jinja2.Environment(
             loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
         )
-        self._jinja.filters.update(words.FILTERS)
+        self._jinja.filters.update(words.FILTERS, spoken=spoken)
         self._jinja.globals.update(many=words.many, lines_of=lines_of)
 
     async def page(self, visit: Visit, template: str, *, status: int, **context: Any) -> Response:
@@ -64,7 +65,7 @@ class Looks:
             summary=summary,
             may_act=visit.may_act,
             token=visit.token,
-            here=visit.request.url.path.removeprefix(visit.base) or "/",
+            here=visit.path,
             **context,
         )
         return HTMLResponse(text.encode(errors="replace"), status)

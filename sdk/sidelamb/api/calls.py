@@ -92,7 +92,7 @@ class Calls:
         return Call("unqueue", places.keys, args, int, repeatable=False)
 
     def drop(
-        self, queue: str, key: bytes, payloads: Sequence[bytes], effects: Sequence[Sequence[Effect]]
+        self, queue: str | bytes, key: bytes, payloads: Sequence[bytes], effects: Sequence[Sequence[Effect]]
     ) -> Call[int]:
         """Delete jobs at the right end of a list of a queue; reads how many, 0 if others stand there."""
         k = self._keys
@@ -103,12 +103,12 @@ class Calls:
             args += places.effects(n, own)
         return Call("drop", places.keys, args, int)
 
-    def clear(self, queue: str) -> Call[int]:
+    def clear(self, queue: str | bytes) -> Call[int]:
         """Delete a queue; reads how many jobs it had."""
         k = self._keys
         return Call("clear", [k.queue(queue), k.alone(queue), k.queues], [queue], int)
 
-    def pause(self, queue: str, *, paused: bool) -> Call[bool]:
+    def pause(self, queue: str | bytes, *, paused: bool) -> Call[bool]:
         """Stop a queue or let it go; reads whether that was a change."""
         return Call("pause", [self._keys.paused], [queue, int(paused)], bool)
 

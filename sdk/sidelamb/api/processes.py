@@ -197,7 +197,7 @@ def _running(identity: str, thread: str, raw: bytes, claim: bytes | None) -> Run
     entry = _object(raw)
     payload = entry.get("payload")
     text = payload.encode() if isinstance(payload, str) else orjson.dumps(payload or {})
-    queue, job = str(entry.get("queue") or ""), JobRecord(text, str(entry.get("queue") or ""))
+    queue, job = str(entry.get("queue") or ""), JobRecord(text, str(entry.get("queue") or "") or None)
     jobs = job.payload.get("packed")
     request_id = claim.partition(b"/")[0].decode(errors="replace") if claim else ""
     since = moment(epoch_s(entry.get("run_at")))

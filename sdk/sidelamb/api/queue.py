@@ -46,8 +46,23 @@ class Queue(View):
 
     def __init__(self, name: str = "default", client: Client | None = None) -> None:
         super().__init__(client)
-        self.name = queue_name(name, "Queue")
-        self._list, self._alone = self._keys.queue(self.name), self._keys.alone(self.name)
+        self._be(queue_name(name, "Queue").encode())
+
+    @classmethod
+    def listed(cls, raw: bytes, client: Client | None = None) -> Queue:
+        """Return a queue whatever other clients have called it, to look into it and to clear it.
+
+        Args:
+            raw: the name's bytes, as `Stats.listed` has them.
+            client: as for any queue.
+        """
+        queue = cls(client=client)
+        queue._be(raw)
+        return queue
+
+    def _be(self, raw: bytes) -> None:
+        self.raw, self.name = raw, raw.decode(errors="backslashreplace")
+        self._list, self._alone = self._keys.queue(raw), self._keys.alone(raw)
 
     def _size(self) -> Steps[int]:
         """Return how many jobs wait, those under suspicion included."""
@@ -128,7 +143,7 @@ class Queue(View):
         """
         locks, batches = yield self._calls.read((self._keys.locks, "ZCARD"), (self._keys.batches, "ZCARD"))
         if not locks and not batches:
-            n: int = yield self._calls.clear(self.name)
+            n: int = yield self._calls.clear(self.raw)
             return n
         waiting, alone = yield self._calls.read((self._list, "LLEN"), (self._alone, "LLEN"))
         dropped = yield from self._drop(self._alone, alone)
@@ -144,23 +159,23 @@ class Queue(View):
                 break
             now = self._now()
             effects = [endings(Ended(JobRecord(raw).payload, Event.DELETED, now)) for raw in raws]
-            gone = yield self._calls.drop(self.name, key, raws, effects)
+            gone = yield self._calls.drop(self.raw, key, raws, effects)
             left, misses = left - gone, 0 if gone else misses + 1
         return most - left
 
     def _pause(self) -> Steps[bool]:
         """Start no more of its jobs, in any poller; say whether it was not paused before."""
-        changed: bool = yield self._calls.pause(self.name, paused=True)
+        changed: bool = yield self._calls.pause(self.raw, paused=True)
         return changed
 
     def _resume(self) -> Steps[bool]:
         """Let its jobs run again; say whether it was paused."""
-        changed: bool = yield self._calls.pause(self.name, paused=False)
+        changed: bool = yield self._calls.pause(self.raw, paused=False)
         return changed
 
     def _is_paused(self) -> Steps[bool]:
         """Say whether it is paused."""
-        (paused,) = yield self._calls.read((self._keys.paused, "SISMEMBER", self.name))
+        (paused,) = yield self._calls.read((self._keys.paused, "SISMEMBER", self.raw))
         return bool(paused)
 
     size, asize = blocking(_size), awaiting(_size)

@@ -53,7 +53,7 @@ class JobRecord:
         queue: the queue it was found in, if it was found in one.
     """
 
-    def __init__(self, raw: bytes, queue: str = "") -> None:
+    def __init__(self, raw: bytes, queue: str | None = None) -> None:
         self.raw = raw
         self._queue = queue
         self.malformed = ""
@@ -76,7 +76,7 @@ class JobRecord:
     @property
     def queue(self) -> str:
         """The queue it is in, or goes to."""
-        return self._queue or queue_of(self.payload)
+        return queue_of(self.payload) if self._queue is None else self._queue
 
     @property
     def args(self) -> list[Any]:
@@ -128,7 +128,8 @@ class JobRecord:
     @property
     def retry_count(self) -> int | None:
         """How many retries there were: 0 after the first failure, None before it."""
-        return whole(self.payload.get("retry_count"))
+        count = whole(self.payload.get("retry_count"))
+        return count if count is not None and count >= 0 else None
 
     @property
     def error_class(self) -> str:

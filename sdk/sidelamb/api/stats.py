@@ -78,12 +78,17 @@ class Stats(View):
         return Summary(processed, failed, sum(n for _, n, _, _ in queues), *sizes)
 
     def _queues(self) -> Steps[list[QueueStats]]:
-        """Return all queues, the longest first."""
-        now, found = self._now(), []
-        for name, size, oldest, paused in (yield from self._sizes()):
+        """Return all queues, the longest first; a paused one also while it is empty."""
+        return [*(yield from self._listed()).values()]
+
+    def _listed(self) -> Steps[dict[bytes, QueueStats]]:
+        """Return the same by the bytes of their names: another client's need not be UTF-8 (see `Queue.listed`)."""
+        now, found = self._now(), {}
+        for raw, size, oldest, paused in (yield from self._sizes()):
             since = epoch_s(JobRecord(oldest).payload.get("enqueued_at")) if oldest else None
-            found.append(QueueStats(name, size, max(0.0, now - since) if since is not None else 0.0, paused))
-        return sorted(found, key=lambda q: (-q.size, q.name))
+            waits = max(0.0, now - since) if since is not None else 0.0
+            found[raw] = QueueStats(raw.decode(errors="backslashreplace"), size, waits, paused)
+        return dict(sorted(found.items(), key=lambda one: (-one[1].size, one[1].name)))
 
     def _history(self, days: int = 30, until: dt.date | None = None) -> Steps[list[Day]]:
         """Return attempts and failures day by day, the newest first.
@@ -109,6 +114,7 @@ class Stats(View):
         return found
 
     summary, asummary = blocking(_summary), awaiting(_summary)
+    listed, alisted = blocking(_listed), awaiting(_listed)
     queues, aqueues = blocking(_queues), awaiting(_queues)
     history, ahistory = blocking(_history), awaiting(_history)
 
@@ -116,24 +122,26 @@ class Stats(View):
         """Return one queue."""
         return Queue(name, self._client)
 
-    def _sizes(self) -> Steps[list[tuple[str, int, bytes | None, bool]]]:
+    def _sizes(self) -> Steps[list[tuple[bytes, int, bytes | None, bool]]]:
         """Return (name, size, next job to run, paused) of every queue, 500 a round trip."""
-        k, cursor, found = self._keys, 0, {}
+        k, cursor = self._keys, 0
+        found: dict[bytes, tuple[bytes, int, bytes | None, bool]] = {}
         while True:
-            ((after, names),) = yield self._calls.read((k.queues, "SSCAN", cursor, "COUNT", PAGE))
+            (after, listed), paused = yield self._calls.read(
+                (k.queues, "SSCAN", cursor, "COUNT", PAGE), (k.paused, "SMEMBERS")
+            )
+            paused = frozenset(paused)
+            names = [*listed, *paused.difference(listed)] if cursor == 0 else listed
             for part in (names[i : i + PAGE] for i in range(0, len(names), PAGE)):
                 commands: list[tuple[bytes | str | int, ...]] = []
                 for raw in part:
-                    name = raw.decode(errors="replace")
-                    waiting = k.queue(name)
-                    alone = k.alone(name)
-                    commands += [(waiting, "LLEN"), (alone, "LLEN"), (waiting, "LINDEX", -1)]
-                    commands += [(alone, "LINDEX", -1), (k.paused, "SISMEMBER", name)]
+                    waiting, alone = k.queue(raw), k.alone(raw)
+                    commands += [(waiting, "LLEN"), (alone, "LLEN")]
+                    commands += [(waiting, "LINDEX", -1), (alone, "LINDEX", -1)]
                 reply = yield self._calls.read(*commands)
                 for n, raw in enumerate(part):
-                    size, suspects, oldest, suspect, paused = reply[5 * n : 5 * n + 5]
-                    name = raw.decode(errors="replace")
-                    found[raw] = (name, int(size + suspects), suspect or oldest, bool(paused))
+                    size, suspects, oldest, suspect = reply[4 * n : 4 * n + 4]
+                    found[raw] = (raw, int(size + suspects), suspect or oldest, raw in paused)
             cursor = int(after)
             if cursor == 0:
                 return list(found.values())

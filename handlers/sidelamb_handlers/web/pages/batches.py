@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING
 
+from starlette.exceptions import HTTPException
+
 from sidelamb import Batch, Batches
 from sidelamb.batches.status import BatchGone, BatchStatus
 from sidelamb_handlers.web.page import Done, Page, paged
@@ -36,7 +38,7 @@ async def show_one(visit: Visit) -> Response:
     try:
         batch = await Batches(visit.client).afind(visit.said("bid"))
     except BatchGone as error:
-        return await visit.page("trouble.html", status=404, what="There is no such batch", why=str(error))
+        raise HTTPException(404, f"There is no such batch: {error}") from None
     tree = [(depth, one, _moment(one.created_at)) for depth, one in _tree(batch)]
     times = [
         ("made", batch.created_at),

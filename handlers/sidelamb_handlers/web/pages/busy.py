@@ -72,7 +72,7 @@ def _since(one: Running) -> float:
 
 async def act(visit: Visit) -> Done:
     """Have one process, or all, take no more jobs or end."""
-    processes, do = Processes(visit.client), "stop" if visit.said("do") == "stop" else "quiet"
+    processes, do = Processes(visit.client), visit.said.choice("do", "quiet", "stop")
     who, tell = visit.said("identity"), processes.astop if do == "stop" else processes.aquiet
     if who:
         told = int(await tell(who))

@@ -26,16 +26,16 @@ async def show(visit: Visit) -> Response:
     days = days if days in DAYS else 30
     stats, figures = Stats(visit.client), Figures(visit.client)
     summary = await stats.asummary()
-    queues = await stats.aqueues()
+    queues = await stats.alisted()
     history = (await stats.ahistory(days))[::-1]
     hour = await figures.aminutes(60)
     processes, _ = await Processes(visit.client).apage()
     return await visit.page(
         "dashboard.html",
         summary=summary,
-        queues=queues[:MOST_QUEUES],
+        queues=[*queues.items()][:MOST_QUEUES],
         more_queues=max(0, len(queues) - MOST_QUEUES),
-        sentences=sentences(summary, queues, processes, hour),
+        sentences=sentences(summary, [*queues.values()], processes, hour),
         hour=columns([(m.label, m.processed, m.failed) for m in hour]),
         history=columns([(f"{d.day:%a %d %b}", d.processed, d.failed) for d in history]),
         total=(sum(m.processed for m in hour), sum(m.failed for m in hour)),

@@ -59,9 +59,10 @@ async def act(visit: Visit) -> Done:
 
 async def act_on_limit(visit: Visit) -> Done:
     """Give back one place of a limit, or forget all that is taken."""
+    do = visit.said.choice("do", "release", "reset")
     limit, limits, who = await _limit(visit), Limits(visit.client), visit.said("member")
     about = {"kind": limit.kind, "name": limit.name}
-    if visit.said("do") == "reset":
+    if do == "reset":
         await limits.areset(limit)
         return Done("limit.reset", limit.name, 1, visit.to("/guards", did="reset", n=1, of=1))
     n = int(await limits.arelease(limit, who))

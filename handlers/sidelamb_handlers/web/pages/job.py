@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
 
-from sidelamb.api import Leases, Queue
+from sidelamb.api import Leases
 from sidelamb.errors import BadArgument
 from sidelamb_handlers.web.finding import SETS, in_lease, in_queue, in_set, the_set
 from sidelamb_handlers.web.life import life
@@ -15,6 +15,7 @@ from sidelamb_handlers.web.logs import lines_of
 from sidelamb_handlers.web.page import Done, Page
 from sidelamb_handlers.web.pages.queues import SIZE
 from sidelamb_handlers.web.pages.sets import TIMED, VERBS
+from sidelamb_handlers.web.queue_names import queue_of
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -33,7 +34,9 @@ async def _record(visit: Visit) -> JobRecord | None:
     if one is not None:
         return await in_set(one, key)
     if where == "queue":
-        return await in_queue(Queue(visit.said("name"), visit.client), key, visit.said.number("page"), SIZE)
+        return await in_queue(
+            await queue_of(visit.said("name"), visit.client), key, visit.said.number("page"), SIZE
+        )
     if where == "lease":
         return await in_lease(Leases(visit.client), visit.said("name"), key)
     return None
@@ -59,6 +62,7 @@ async def show(visit: Visit, *, problem: str = "", status: int = 200) -> Respons
         key=visit.said("key"),
         number=visit.said.number("page"),
         lease=visit.said("name") if where == "lease" else "",
+        waits_in=visit.said("name") if where == "queue" else "",
         life=[(moment, _lines(moment, record.jid)) for moment in moments],
         hidden=hidden,
         args=visit.said("args") if problem else args[:SHOWN_BYTES],

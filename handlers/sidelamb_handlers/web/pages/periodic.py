@@ -37,7 +37,8 @@ async def show_one(visit: Visit) -> Response:
 
 async def act(visit: Visit) -> Done:
     """Pause or resume one, or run it now."""
-    periodics, name, do = Periodics(visit.client), visit.said("name"), visit.said("do")
+    periodics, name = Periodics(visit.client), visit.said("name")
+    do = visit.said.choice("do", "pause", "resume", "run")
     path = "/periodic/one" if visit.said("from") == "one" else "/periodic"
     about = {"name": name} if visit.said("from") == "one" else {}
     if do == "run":

@@ -177,11 +177,13 @@ async def act_on_all(visit: Visit, name: str, one: AnySet) -> Done:
     looked, moved, skipped = (visit.said.number(field) for field in ("looked", "moved", "skipped"))
     total = visit.said.number("total") or await one.asize()
     end, now_moved, left = time.monotonic() + AT_ONCE_S, 0, True
-    while left and time.monotonic() < end:
+    while left:
         swept = await one.asweep(do, wanted.matches, began, rank, at)  # type: ignore[arg-type]  # it says so itself
         now_moved += swept.moved
         moved, skipped, looked = moved + swept.moved, skipped + swept.skipped, looked + swept.looked
         left, rank = swept.rank is not None, swept.rank or 0
+        if time.monotonic() > end:
+            break
     fields: dict[str, Any] = {
         "do": do,
         "q": wanted.text,

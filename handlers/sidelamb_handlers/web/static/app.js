@@ -60,9 +60,10 @@
   const show = (text) => {
     const fresh = new DOMParser().parseFromString(text, "text/html");
     const there = fresh.getElementById("main");
-    if (!there) return;
+    if (!there) throw new Error("no page of ours");
     times(there);
     zones(there);
+    document.title = fresh.title;
     Idiomorph.morph(main(), there, { ignoreActiveValue: true });
     const links = fresh.getElementById("nav");
     if (links) Idiomorph.morph(nav, links);
@@ -76,7 +77,14 @@
       location.assign(answer.url);
       return;
     }
+    if (options.goes && answer.status >= 500) throw new Error("not now");
     show(await answer.text());
+  };
+
+  const say = (works) => {
+    live.classList.toggle("off", !works);
+    live.lastElementChild.textContent = works ? "live" : "no answer";
+    live.hidden = works && !main().dataset.live;
   };
 
   let waiting = 0;
@@ -87,14 +95,11 @@
         const here = new URL(location);
         for (const name of ["did", "n", "of"]) here.searchParams.delete(name);
         await load(here, {});
-        live.classList.remove("off");
-        live.lastElementChild.textContent = "live";
+        say(true);
       } catch {
-        live.classList.add("off");
-        live.lastElementChild.textContent = "no answer";
+        say(false);
       }
     }
-    live.hidden = !every;
     waiting = setTimeout(tick, (every || 5) * 1000);
   };
 
@@ -103,14 +108,16 @@
   document.addEventListener("click", (event) => {
     if (event.target instanceof Element && event.target.closest("[data-stop]")) stopped = true;
   });
-  const go = () => {
+  const go = (pause = 50) => {
     const form = document.querySelector("form[data-auto]");
     const link = document.querySelector("a[data-going]");
     if (stopped || (!form && !link)) return;
     const next = form
-      ? () => load(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)) })
-      : () => load(link.href, {});
-    setTimeout(() => { if (!stopped) next().catch(() => { stopped = true; }); }, 50);
+      ? () => load(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)), goes: true })
+      : () => load(link.href, { goes: true });
+    setTimeout(() => {
+      if (!stopped) next().then(() => say(true), () => { say(false); go(2000); });
+    }, pause);
   };
 
   // --- keys -------------------------------------------------------------------------------------------------
