@@ -40,9 +40,9 @@ LOOK_S = 1.0
 """Between two looks whether a running job was cancelled, however often it asks."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Attempt:
-    """A job that is about to run, is running, or has run."""
+    """A job that is about to run, is running, or has run. Each is itself alone, whatever its fields say."""
 
     field: str
     """Its field in the lease."""

@@ -84,10 +84,7 @@ class Gate:
                 self._holders.remove(one)
         running = {str(a.payload.get("jid")) for a in mine if not a.ended_at}  # a twin may be
         jids = [jid for one in over if (jid := str(one.payload.get("jid"))) not in running]
-        return tuple(
-            effect._replace(args=(*effect.args[:6], *jids, *effect.args[6:])) if effect.verb == "hold" else effect
-            for effect in effects
-        )
+        return tuple(effect._replace(over=tuple(jids)) if effect.verb == "hold" else effect for effect in effects)
 
     def _refused(self, answer: str, now: float) -> Decision:
         """Return the decision that an effect's refusal means: its first word is the seconds until the next try."""

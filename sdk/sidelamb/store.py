@@ -215,9 +215,9 @@ class Numbered:
     def effects(self, owner: str | int, effects: Iterable[Effect]) -> list[Arg]:
         """Return the arguments that effects are to a script (see `_effects.lua`)."""
         args: list[Arg] = []
-        for verb, keys, rest in effects:
+        for verb, keys, rest, over in effects:
             places = [self.place(self._names(key)) for key in keys]
-            args += [owner, verb, len(places), *places, len(rest), *rest]
+            args += [owner, verb, len(places), *places, len(rest) + len(over), *rest, *over]
         return args
 
 

@@ -169,6 +169,15 @@ class TestConcurrent:
             run()
         assert ran == ["b"]
 
+    def test_takes_the_slots_of_those_whose_runs_are_over(self, client: Client, link: Link, db: redis.Redis):
+        limit, now = Concurrent(2), time.time()
+        for jid in ("a", "b"):
+            assert link.run(_taking(client, limit, "x", jid, 9)) == ""
+        late = limit.taking("x", "c", now, now + 9)._replace(over=("a", "gone"))
+        assert link.run(_call(client, late)) == ""
+        assert slots(db, "x") == {b"b", b"c"}
+        assert [(one.name, one.most) for one in Limits(client)] == [("x", 2)]
+
     def test_asked_again_by_its_holder_does_not_count_twice(self, client: Client, link: Link):
         limit = Concurrent(1)
         for _ in range(2):
