@@ -146,7 +146,7 @@ class TestConcurrent:
         assert link.run(STORE.begin("c:1", "0:default", "r1", [effect])) == ""
         held = link.run(STORE.lease("c:1"))
         moves = reaping(held, now=now + 61, random=lambda: 0.0)
-        assert link.run(STORE.reap(held, "c", now=now + 61, moves=moves)) == 1
+        assert link.run(STORE.reap(held, "c", now=now + 61, moves=moves)).moved == 1
         assert slots(db, "work") == set()
 
     def test_loses_the_slot_of_a_dead_invocation_at_its_deadline(self, client: Client, link: Link):

@@ -16,11 +16,11 @@
 local UNUSED = 10 -- limits that nobody uses any more are forgotten by who takes of another, so many at most
 
 local function checked(e, command, ...)
-  redis.call(command, e.keys[1])
-  redis.call('ZCARD', e.keys[2])
-  redis.call('HLEN', e.keys[3])
+  read_as(command, e.keys[1])
+  read_as('ZCARD', e.keys[2])
+  read_as('HLEN', e.keys[3])
   for _, a in ipairs({ ... }) do
-    if not finite(tonumber(e.args[a])) then return redis.error_reply('ERR a time of a limit is not a finite number') end
+    if not finite(tonumber(e.args[a])) then return 'ERR a time of a limit is not a finite number' end
   end
 end
 
@@ -54,7 +54,7 @@ VERBS.hold = {
 }
 
 VERBS.free = {
-  check = function(e) redis.call('ZCARD', e.keys[1]) end,
+  check = function(e) read_as('ZCARD', e.keys[1]) end,
   apply = function(e) redis.call('ZREM', e.keys[1], e.args[1]) end,
 }
 
@@ -94,9 +94,8 @@ VERBS.fill = {
 
 VERBS.reset = {
   check = function(e)
-    redis.call('EXISTS', e.keys[1])
-    redis.call('ZCARD', e.keys[2])
-    redis.call('HLEN', e.keys[3])
+    read_as('ZCARD', e.keys[2])
+    read_as('HLEN', e.keys[3])
   end,
   apply = function(e)
     redis.call('DEL', e.keys[1])
