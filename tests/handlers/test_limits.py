@@ -15,7 +15,7 @@ from sidelamb.api import Limits, ScheduledSet
 from sidelamb.holding import take
 from sidelamb.limits import Bucket, Concurrent, OverLimit, Window
 from sidelamb_handlers.reaping import reaping
-from tests.handlers.kit import STORE, reserve
+from tests.handlers.kit import STORE, payload, push, reserve
 
 if TYPE_CHECKING:
     import redis
@@ -92,8 +92,9 @@ class TestConcurrent:
         run(threads=2)
         assert (len(ran), ScheduledSet(client).size()) == (1, 1)
 
-    def test_puts_off_uncounted_with_jitter_and_lets_neighbours_pass(
-        self, job: Any, client: Client, run: Any, db: redis.Redis
+    @pytest.mark.parametrize(("waited_s", "least_s"), [(0, 0.1), (5, 0.5), (60, 1.0)])
+    def test_puts_off_uncounted_with_jitter_the_longer_it_waits_already_and_lets_neighbours_pass(
+        self, job: Any, client: Client, run: Any, db: redis.Redis, waited_s: float, least_s: float
     ):
         ran = []
 
@@ -106,14 +107,17 @@ class TestConcurrent:
             ran.append("free")
 
         with Concurrent(1, name="api").hold(client=client):
-            limited.using(client=client).enqueue_many((n,) for n in range(20))
+            began = time.time()
+            made = began - waited_s
+            push(db, *(payload("limited", n, limit="api", created_at=made) for n in range(20)))
             free.using(client=client).enqueue()
             run()
+            took_s = time.time() - began
         assert ran == ["free"]
-        waits = [entry.score - time.time() for entry in ScheduledSet(client)]
+        waits = [entry.score - began for entry in ScheduledSet(client)]
         assert len(waits) == 20
-        assert min(waits) > 0.5
-        assert max(waits) < 1.6
+        assert min(waits) >= least_s
+        assert max(waits) < (least_s + took_s) * 1.5
         assert len(set(waits)) > 10
         assert db.get("stat:processed") == b"1", "what is put off is no attempt"
         assert all(entry.retry_count is None for entry in ScheduledSet(client))
