@@ -3,7 +3,8 @@
 Processor time of this process and of Redis, round trips and Redis commands, of an enqueue and of a job that is
 drained. By turns (plain, unique, …, plain, unique, …), on a fresh Redis; each figure is the median of the rounds'
 differences to the plain job of the same round. Jobs are drained as tests do it, one a lease, so that what a lease
-costs is in both and falls out.
+costs is in both and falls out. An outbox's rows are in SQLite's memory: what is measured is ours and SQLAlchemy's.
+What is periodic costs the scheduler, and has a table of its own (see `ticking`).
 
     python -m bench.features --json build/features.json
     python -m bench.features --page build/features.json      # writes docs/feature-costs.md
@@ -17,18 +18,23 @@ import os
 import statistics
 import sys
 import tempfile
-import time
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import StaticPool, create_engine
+
+from bench import ticking
 from bench.machine import machine
+from bench.meter import Clock
 from bench.proxy import Proxy
 from bench.redis_process import RedisProcess
 from bench.stats import interval
 from sidelamb import Batch, Client, carry, chain, configure, job
 from sidelamb.limits import Bucket, Concurrent, Window
+from sidelamb.outbox import Relay
+from sidelamb.outbox.sqlalchemy import table as outbox
 from sidelamb.testing import drain
 
 if TYPE_CHECKING:
@@ -137,6 +143,17 @@ def in_chains(client: Client, jobs: int) -> None:
         chain(*(plain.si(n) for n in range(10))).enqueue(client)
 
 
+def by_an_outbox(client: Client, jobs: int) -> None:
+    """Write each as a row, in a transaction of its own, and relay them."""
+    engine = create_engine("sqlite://", poolclass=StaticPool)
+    outbox.create(engine)
+    for n in range(jobs):
+        with engine.begin() as connection:
+            plain.using(client=client, outbox=connection).enqueue(n)
+    Relay(engine, client).drain()
+    engine.dispose()
+
+
 FEATURES = {
     PLAIN: Feature("", each(plain)),
     "unique": Feature("unique", each(unique)),
@@ -149,18 +166,8 @@ FEATURES = {
     "encrypted": Feature("encryption", each(sealed)),
     "context of one variable": Feature("context", with_a_tenant),
     "idempotent": Feature("idempotency", each(once)),
+    "outbox": Feature("outbox", by_an_outbox),
 }
-
-
-class Clock:
-    """Processor time of this process and of a server, in microseconds."""
-
-    def __init__(self, redis: RedisProcess) -> None:
-        self._stat = Path(f"/proc/{redis.pid}/schedstat")
-
-    def now(self) -> float:
-        """Return it; a process's own is in nanoseconds, as the kernel counts it."""
-        return (time.process_time_ns() + int(self._stat.read_text().split()[0])) / 1000
 
 
 def timed(feature: Feature, client: Client, clock: Clock, jobs: int) -> dict[str, float]:
@@ -192,7 +199,7 @@ def measured(jobs: int, rounds: int) -> dict[str, Any]:
     configure(keys={"k1": os.urandom(32)})
     found: dict[str, list[dict[str, float]]] = {name: [] for name in FEATURES}
     with tempfile.TemporaryDirectory() as folder, RedisProcess(folder) as redis:
-        clock, client = Clock(redis), Client(redis.url)
+        clock, client = Clock(redis.pid), Client(redis.url)
         with Proxy(redis.port, 0.0) as proxy:
             through = Client(f"redis://127.0.0.1:{proxy.port}/0")
             counts = {}
@@ -202,6 +209,7 @@ def measured(jobs: int, rounds: int) -> dict[str, Any]:
                 counts[name] = counted(feature, through, redis, proxy, min(jobs, 200))
                 redis.db.flushall()
             through.close()
+            periodic = ticking.ticking(redis, proxy, clock, rounds)
         for number in range(rounds + 1):
             for name, feature in FEATURES.items():
                 redis.db.flushall()
@@ -211,7 +219,7 @@ def measured(jobs: int, rounds: int) -> dict[str, Any]:
         client.close()
     base = found[PLAIN]
     told = {name: _told(runs, base, counts[name], counts[PLAIN]) for name, runs in found.items()}
-    return {"machine": machine(), "jobs": jobs, "rounds": rounds, "features": told}
+    return {"machine": machine(), "jobs": jobs, "rounds": rounds, "features": told, "periodic": periodic}
 
 
 def _told(
@@ -247,6 +255,7 @@ def markdown(found: Mapping[str, Any]) -> str:
         counts = [f"{told[f]:{sign}.2f}" for f in FIGURES[2:]]
         title = f"[{name}](how-to/{page}.md)" if page else "a plain job"
         lines.append("| " + " | ".join([title, *times, *counts]) + " |")
+    lines += ticking.rows(found["periodic"])
     return "\n".join(lines) + "\n"
 
 

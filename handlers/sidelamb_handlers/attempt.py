@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from sidelamb.carry import carrying, set_again
 from sidelamb.current import running
 from sidelamb.effects import FIELDS
-from sidelamb.errors import JobError
+from sidelamb.errors import JobError, RedisRefused
 from sidelamb.late import late_import
 from sidelamb.lenient import epoch_s, number, whole
 from sidelamb.tracing import checked
@@ -40,9 +40,9 @@ LOOK_S = 1.0
 """Between two looks whether a running job was cancelled, however often it asks."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Attempt:
-    """A job that is about to run, is running, or has run."""
+    """A job that is about to run, is running, or has run. Each is itself alone, whatever its fields say."""
 
     field: str
     """Its field in the lease."""
@@ -211,7 +211,11 @@ class Runner:
         token = running.set(a)
         try:
             if self._gate is not None and _uses_features(a):
-                refused = self._gate(a)
+                try:
+                    refused = self._gate(a)
+                except RedisRefused as error:  # nobody can say whether it may run
+                    a.error = error
+                    return self.decide(a, error)
                 if refused is not None:
                     return refused
             if (

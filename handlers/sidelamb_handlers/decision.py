@@ -72,11 +72,7 @@ class Decision:
         """Return plain JSON for an answer."""
         flags = "".join(sign for sign, on in (("f", self.failed), ("c", self.counted), ("a", self.alone)) if on)
         wire = [self.outcome.value, self.at, dict(self.changes), flags]
-        return (
-            [*wire, [[verb, list(keys), list(args)] for verb, keys, args in self.effects]]
-            if self.effects
-            else wire
-        )
+        return [*wire, [[e.verb, list(e.keys), list(e.args)] for e in self.effects]] if self.effects else wire
 
     @classmethod
     def from_wire(cls, wire: list[Any]) -> Decision:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sidelamb.effects import startings
-from sidelamb.errors import RedisError
+from sidelamb.errors import RedisError, RedisRefused
 from sidelamb.lenient import number
 from sidelamb_handlers.decision import Decision, Outcome, returned
 
@@ -53,7 +53,11 @@ class Gate:
         """Of this lease, those that were given slots and whose slots nobody has taken over."""
 
     def __call__(self, attempt: Attempt) -> Decision | None:
-        """Do what a job's features do before a run. A decision: it will not run."""
+        """Do what a job's features do before a run. A decision: it will not run.
+
+        Raises:
+            RedisRefused: another program uses the key that says whether it may; that is not over in a moment.
+        """
         now = self._clock()
         if attempt.job is None:
             return None
@@ -68,6 +72,8 @@ class Gate:
         try:
             answer = self._link.run(call, within_s=WITHIN_S)
         except RedisError as error:
+            if isinstance(error, RedisRefused) and error.code == "WRONGTYPE":
+                raise
             return returned(f"Redis did not answer before it was started: {error}")
         if holds and not answer:
             self._holders.append(attempt)
@@ -84,10 +90,7 @@ class Gate:
                 self._holders.remove(one)
         running = {str(a.payload.get("jid")) for a in mine if not a.ended_at}  # a twin may be
         jids = [jid for one in over if (jid := str(one.payload.get("jid"))) not in running]
-        return tuple(
-            effect._replace(args=(*effect.args[:6], *jids, *effect.args[6:])) if effect.verb == "hold" else effect
-            for effect in effects
-        )
+        return tuple(effect._replace(over=tuple(jids)) if effect.verb == "hold" else effect for effect in effects)
 
     def _refused(self, answer: str, now: float) -> Decision:
         """Return the decision that an effect's refusal means: its first word is the seconds until the next try."""

@@ -26,6 +26,7 @@ from sidelamb.link import Link
 from sidelamb.store import MARK_SCORE, Store, capsule_of
 from sidelamb_handlers.coldstart import once
 from sidelamb_handlers.declaring import Declaring
+from sidelamb_handlers.givenup import tell
 from sidelamb_handlers.logger import new_logger
 from sidelamb_handlers.promoter import Promoter
 from sidelamb_handlers.reaping import reaping
@@ -97,7 +98,17 @@ class Scheduler:
             RedisError: Redis is away; what was not done is done by the next pass.
         """
         done = Pass()
-        tick, app = self._reap(done, until), self._declaring
+        tick = self._reap(done, until)
+        try:
+            self._keep_time(done, until, tick, minute=minute)
+        except RedisRefused as error:  # what is periodic keeps nothing else waiting
+            _log.error("what is periodic is not enqueued now, nor written down: %s", error)
+        self._promote(done, until)
+        return done
+
+    def _keep_time(self, done: Pass, until: float, tick: float | None, *, minute: bool) -> None:
+        """Enqueue what is periodic and due, and write down what the app declares, if it is time to."""
+        app = self._declaring
         if app is not None and app.wants(tick, minute=minute):
             if not app.looked:
                 self._promote(done, until)  # before code is imported that might never come back
@@ -105,8 +116,6 @@ class Scheduler:
             tick = MARK_SCORE
         if tick is not None and tick <= self._clock():
             self._tick(done, until)
-        self._promote(done, until)
-        return done
 
     def has_locks(self) -> bool:
         """Say whether there are locks of unique jobs."""
@@ -144,10 +153,12 @@ class Scheduler:
             held = self._link.run(self._store.lease(lease_id))
             now = self._clock()
             moves = reaping(held, now=now, random=random.random)
-            return self._link.run(self._store.reap(held, capsule_of(lease_id), now=now, moves=moves))
+            reaped = self._link.run(self._store.reap(held, capsule_of(lease_id), now=now, moves=moves))
         except RedisRefused as error:
             _log.error("lease %s cannot be reaped: %s", lease_id, error)
             return -1
+        tell(_log.error, lease_id, reaped.given_up)
+        return reaped.moved
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> Scheduler:

@@ -8,6 +8,7 @@ answer.
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from sidelamb.effects import Effect
 from sidelamb.errors import RedisError
 from sidelamb.keys import source_of
 from sidelamb_handlers.decision import SUCCEEDED, changed_fields, split, with_effects
+from sidelamb_handlers.givenup import tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from sidelamb_handlers.decision import Decision
 
 __all__ = ["Settler"]
+
+log = logging.getLogger("sidelamb.worker")
 
 
 class Settler:
@@ -59,6 +63,7 @@ class Settler:
         self._jobs = jobs
         self._capped = capped
         self._clock = clock
+        self._names: dict[str, str] = {}
         self.pending: dict[str, Decision] = {}
         self.trouble: RedisError | None = None
         """Why the last flush failed; None if it did not."""
@@ -73,6 +78,8 @@ class Settler:
     ) -> None:
         """Note what became of a job; with its payload, what it returned or its error, also for its features."""
         decision = with_effects(decision, payload, self._clock(), result, error)
+        if decision.effects:
+            self._names[field] = f"{payload.get('class')} {payload.get('jid')}"
         if self._capped and (queue := source_of(field)[0]) in self._capped:
             leave = Effect("leave", (f"sidelamb:in-flight:{queue}",), (self._lease,))
             decision = replace(decision, effects=(*decision.effects, leave))
@@ -121,4 +128,6 @@ class Settler:
             moves=moves,
             request_id=self._request_id,
         )
-        link.run(settle, within_s=until - self._clock())
+        settled = link.run(settle, within_s=until - self._clock())
+        if settled.given_up:
+            tell(log.error, self._lease, settled.given_up, self._names)

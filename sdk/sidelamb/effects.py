@@ -51,6 +51,8 @@ class Effect(NamedTuple):
     """Names within the namespace."""
     args: tuple[str | int | float, ...]
     """Plain JSON: a worker without Redis sends them to the poller."""
+    over: tuple[str, ...] = ()
+    """Ids of jobs whose runs are over, though nobody has written that down yet: what they hold may be taken."""
 
 
 class Event(StrEnum):

@@ -28,6 +28,7 @@ from sidelamb import holding
 from sidelamb.effects import Effect
 from sidelamb.errors import BadOption
 from sidelamb.holding import OverLimit
+from sidelamb.lenient import epoch_s
 from sidelamb.told import told_by
 from sidelamb.wording import shown
 
@@ -43,6 +44,10 @@ __all__ = ["Bucket", "Concurrent", "Limit", "OverLimit", "Window", "beginning", 
 
 SLOT_WAIT_S = 1.0
 """After so long, and up to half as long again, a job that found no slot is tried again."""
+SOONEST_S = 0.1
+WAITED_SHARE = 0.1
+"""One that waits since less than ten seconds is tried sooner, after this share of its time: so a burst of short
+jobs is through sooner, and one behind long jobs is tried ten times more at most."""
 
 MOST_KEY = 200
 """Characters of a key, a tenant's id, in the name of its limit."""
@@ -146,6 +151,10 @@ class Limit(ABC):
     async def __aexit__(self, *error: object) -> None:
         await self._holds.pop().__aexit__(*error)
 
+    def starting(self, payload: Mapping[str, Any], now: float, until: float) -> Effect:
+        """Return the effect that takes one for a job's run."""
+        return self.taking(str(payload["limit"]), _holder(payload), now, until)
+
     def freeing(self, name: str, who: str) -> Effect | None:  # noqa: ARG002 - what is passed is not given back
         """Return the effect that gives it back; None if that is not how it works."""
         return None
@@ -167,7 +176,16 @@ class Concurrent(Limit):
 
     def taking(self, name: str, who: str, now: float, until: float) -> Effect:
         """Take a slot."""
-        args = (who, now, until, self.most, SLOT_WAIT_S, name, f"{self.KIND}:{name}", str(self.most))
+        return self._hold(name, who, now, until, SLOT_WAIT_S)
+
+    def starting(self, payload: Mapping[str, Any], now: float, until: float) -> Effect:
+        """Take a slot for a job; without one it waits the longer, the longer it has waited."""
+        waited_s = now - (epoch_s(payload.get("created_at")) or 0.0)
+        wait_s = min(SLOT_WAIT_S, max(SOONEST_S, waited_s * WAITED_SHARE))
+        return self._hold(str(payload["limit"]), _holder(payload), now, until, wait_s)
+
+    def _hold(self, name: str, who: str, now: float, until: float, wait_s: float) -> Effect:
+        args = (who, now, until, self.most, wait_s, name, f"{self.KIND}:{name}", str(self.most))
         return Effect("hold", self.keys(name), args)
 
     def freeing(self, name: str, who: str) -> Effect:
@@ -264,7 +282,7 @@ def beginning(*_: object) -> tuple[Effect, ...]:
 def starting(payload: Mapping[str, Any], now: float, until: float, options: JobOptions) -> Iterator[Effect]:
     """Take one of the limit that the worker's code declares; the payload says only under which name."""
     if options.limit is not None:
-        yield options.limit.taking(str(payload["limit"]), _holder(payload), now, until)
+        yield options.limit.starting(payload, now, until)
 
 
 def ending(ended: Ended) -> Iterator[Effect]:

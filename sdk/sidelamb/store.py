@@ -28,12 +28,14 @@ __all__ = [
     "MARK_SCORE",
     "Call",
     "Claim",
+    "GivenUp",
     "Held",
     "Look",
     "Move",
     "Numbered",
     "Overdue",
     "Reserved",
+    "Settled",
     "Store",
     "keep",
     "to_dead",
@@ -138,6 +140,26 @@ class Overdue(NamedTuple):
     """When the next periodic job is due; below zero if that is yet to be found; None without any."""
 
 
+class GivenUp(NamedTuple):
+    """A part of a job's end that was not written down, because another program uses a key of ours."""
+
+    field: str
+    """The job's, in its lease."""
+    verb: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The answer to `settle` and `reap`."""
+
+    moved: int
+    """Jobs; -1 if it is not the caller's to do."""
+    left: int
+    """Jobs that are in the lease still."""
+    given_up: tuple[GivenUp, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """The answer to `look`. Times are epoch seconds, None where there is nothing."""
@@ -215,9 +237,9 @@ class Numbered:
     def effects(self, owner: str | int, effects: Iterable[Effect]) -> list[Arg]:
         """Return the arguments that effects are to a script (see `_effects.lua`)."""
         args: list[Arg] = []
-        for verb, keys, rest in effects:
+        for verb, keys, rest, over in effects:
             places = [self.place(self._names(key)) for key in keys]
-            args += [owner, verb, len(places), *places, len(rest), *rest]
+            args += [owner, verb, len(places), *places, len(rest) + len(over), *rest, *over]
         return args
 
 
@@ -432,12 +454,12 @@ class Store:
         done: Sequence[str] = (),
         moves: Sequence[Move] = (),
         request_id: str = "",
-    ) -> Call[tuple[int, int]]:
-        """Write outcomes down: `done` succeeded, the others move. Reads (moved, left in the lease)."""
+    ) -> Call[Settled]:
+        """Write outcomes down: `done` succeeded, the others move."""
         dead_since = now - DEAD_FOR_S
         head: list[Arg] = [lease_id, request_id, _DAY_COUNTER_TTL_S, dead_since, DEAD_MOST, len(done), *done]
         keys, args = self._moves(lease_id, capsule, now, moves)
-        return Call("settle", keys, head + args, lambda r: (r[0], r[1]))
+        return Call("settle", keys, head + args, _settled)
 
     def finish(self, lease_id: str, capsule: str, *, now: float, jobs: int, request_id: str) -> Call[bool]:
         """Close a lease all of whose `jobs` succeeded. Reads whether that was so; if not, `settle` them."""
@@ -518,11 +540,11 @@ class Store:
 
         return Call("lease", [self.keys.lease(lease_id)], [], read)
 
-    def reap(self, lease: Held, capsule: str, *, now: float, moves: Sequence[Move]) -> Call[int]:
-        """Empty a lease whose time is over, if it is still as it was read. Reads jobs moved, or -1."""
+    def reap(self, lease: Held, capsule: str, *, now: float, moves: Sequence[Move]) -> Call[Settled]:
+        """Empty a lease whose time is over, if it is still as it was read."""
         head: list[Arg] = [lease.lease, now, lease.claim, _DAY_COUNTER_TTL_S, now - DEAD_FOR_S, DEAD_MOST]
         keys, args = self._moves(lease.lease, capsule, now, moves)
-        return Call("reap", keys, head + args, int)
+        return Call("reap", keys, head + args, _settled)
 
     def mark_deploy(self, label: str, now: float) -> Call[bool]:
         """Note a deploy for the Metrics page; reads whether it stands there."""
@@ -553,6 +575,12 @@ class Store:
         if move.to == "alone":
             return self.keys.alone(source_of(move.field)[0])
         return self.keys(move.to)
+
+
+def _settled(reply: list[Any]) -> Settled:
+    moved, left, *told = reply
+    texts = [part.decode(errors="replace") for part in told]
+    return Settled(moved, left, tuple(map(GivenUp, texts[::3], texts[1::3], texts[2::3])))
 
 
 def _held(reply: list[bytes]) -> Held:

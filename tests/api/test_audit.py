@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sidelamb.api import Audit
-from sidelamb.store import keep
+from sidelamb.store import Settled, keep
 from tests.api.conftest import NOW, payload
 
 
@@ -96,7 +96,7 @@ def test_fields_that_are_none_of_a_leases_go_and_it_can_close_again(client, db):
     db.hset(client.store.keys.lease("c:1"), mapping={"odd": "x", "poler": "y"})
     assert "none of a lease's (odd, poler)" in only(client)
     settle = client.store.settle("c:1", "c", now=NOW, done=["0:mail", "1:mail"], request_id="r/1")
-    assert client.link.run(settle) == (2, 0)
+    assert client.link.run(settle) == Settled(2, 0)
     assert Audit(client).run() == []
 
 
@@ -105,7 +105,7 @@ def test_a_field_that_a_lease_lacks_is_given_back_so_that_it_closes_with_its_las
     db.hdel(client.store.keys.lease("c:1"), name)
     assert f"it lacks its {name}" in only(client)
     settle = client.store.settle("c:1", "c", now=NOW, done=["0:mail"], request_id="r/1")
-    assert client.link.run(settle) == (1, 1)
+    assert client.link.run(settle) == Settled(1, 1)
 
 
 @pytest.mark.parametrize("claim", [None, b"\xff garbage", b"r/1", b""], ids=repr)
@@ -121,7 +121,7 @@ def test_a_lease_whose_state_cannot_be_read_is_nobodys_and_ends_with_its_time(cl
     held = client.link.run(client.store.lease(name))
     assert not held.ran_alone, "nobody is charged"
     moves = [keep(f, alone=True) for f in held.jobs]
-    assert client.link.run(client.store.reap(held, "c", now=score, moves=moves)) == len(held.jobs)
+    assert client.link.run(client.store.reap(held, "c", now=score, moves=moves)).moved == len(held.jobs)
     assert Audit(client).run() == []
 
 

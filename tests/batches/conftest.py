@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sidelamb import Client, settings
-from tests.handlers.conftest import exits, job, jobs, link, make_worker
+from tests.handlers.conftest import exits, job, jobs, lines, link, make_worker
 from tests.handlers.kit import Context, event_for, reserve
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sidelamb.link import Link
 
-__all__ = ["exits", "job", "jobs", "link", "make_worker"]
+__all__ = ["exits", "job", "jobs", "lines", "link", "make_worker"]
 
 
 @pytest.fixture

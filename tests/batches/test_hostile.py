@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sidelamb import Batch
 from tests.handlers.kit import payload, push
 
 if TYPE_CHECKING:
@@ -47,3 +48,26 @@ def test_one_that_names_a_batch_that_was_never_made_runs_too(db: redis.Redis, jo
     push(db, payload("ok", 1, bid="none", batch=[["none", ["default"], 1]]))
     assert work() == 1
     assert db.keys("sidelamb:batch*") == []
+
+
+@pytest.mark.parametrize("end", ["", ":pending", ":results"])
+def test_a_member_ends_once_though_its_batchs_key_is_somebody_elses(
+    db: redis.Redis, client: Any, job: Any, work: Any, lines: Any, end: str
+) -> None:
+    ran: list[int] = []
+
+    @job
+    def member(n: int) -> None:
+        ran.append(n)
+        db.delete(key)
+        db.set(key, "of another program")
+
+    with Batch() as batch:
+        member.using(client=client).enqueue(1)
+    key = f"sidelamb:batch:{batch.bid}{end}"
+    assert work() == 1
+    assert (ran, db.zcard("sidelamb:leases"), db.get("stat:processed")) == ([1], 0, b"1")
+    assert db.get(key) == b"of another program"
+    (line,) = [line for line in lines if line["levelname"] == "ERROR"]
+    assert f"{key} is a string" in line["text"]
+    assert f"sidelamb batches show {batch.bid}" in line["text"]

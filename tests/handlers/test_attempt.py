@@ -58,6 +58,13 @@ def run(runner: Runner, a: Attempt) -> Decision:
     return runner.attempt(a)
 
 
+def test_an_attempt_is_itself_alone():
+    one, other = call("work"), call("work")
+    attempts = [one, other]
+    attempts.remove(other)
+    assert attempts[0] is one
+
+
 class TestDecode:
     @pytest.mark.parametrize(
         "payload",

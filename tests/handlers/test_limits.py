@@ -15,7 +15,7 @@ from sidelamb.api import Limits, ScheduledSet
 from sidelamb.holding import take
 from sidelamb.limits import Bucket, Concurrent, OverLimit, Window
 from sidelamb_handlers.reaping import reaping
-from tests.handlers.kit import STORE, reserve
+from tests.handlers.kit import STORE, payload, push, reserve
 
 if TYPE_CHECKING:
     import redis
@@ -92,8 +92,9 @@ class TestConcurrent:
         run(threads=2)
         assert (len(ran), ScheduledSet(client).size()) == (1, 1)
 
-    def test_puts_off_uncounted_with_jitter_and_lets_neighbours_pass(
-        self, job: Any, client: Client, run: Any, db: redis.Redis
+    @pytest.mark.parametrize(("waited_s", "least_s"), [(0, 0.1), (5, 0.5), (60, 1.0)])
+    def test_puts_off_uncounted_with_jitter_the_longer_it_waits_already_and_lets_neighbours_pass(
+        self, job: Any, client: Client, run: Any, db: redis.Redis, waited_s: float, least_s: float
     ):
         ran = []
 
@@ -106,14 +107,17 @@ class TestConcurrent:
             ran.append("free")
 
         with Concurrent(1, name="api").hold(client=client):
-            limited.using(client=client).enqueue_many((n,) for n in range(20))
+            began = time.time()
+            made = began - waited_s
+            push(db, *(payload("limited", n, limit="api", created_at=made) for n in range(20)))
             free.using(client=client).enqueue()
             run()
+            took_s = time.time() - began
         assert ran == ["free"]
-        waits = [entry.score - time.time() for entry in ScheduledSet(client)]
+        waits = [entry.score - began for entry in ScheduledSet(client)]
         assert len(waits) == 20
-        assert min(waits) > 0.5
-        assert max(waits) < 1.6
+        assert min(waits) >= least_s
+        assert max(waits) < (least_s + took_s) * 1.5
         assert len(set(waits)) > 10
         assert db.get("stat:processed") == b"1", "what is put off is no attempt"
         assert all(entry.retry_count is None for entry in ScheduledSet(client))
@@ -146,7 +150,7 @@ class TestConcurrent:
         assert link.run(STORE.begin("c:1", "0:default", "r1", [effect])) == ""
         held = link.run(STORE.lease("c:1"))
         moves = reaping(held, now=now + 61, random=lambda: 0.0)
-        assert link.run(STORE.reap(held, "c", now=now + 61, moves=moves)) == 1
+        assert link.run(STORE.reap(held, "c", now=now + 61, moves=moves)).moved == 1
         assert slots(db, "work") == set()
 
     def test_loses_the_slot_of_a_dead_invocation_at_its_deadline(self, client: Client, link: Link):
@@ -168,6 +172,15 @@ class TestConcurrent:
             work.using(client=client).enqueue_many([("a",), ("b",)])
             run()
         assert ran == ["b"]
+
+    def test_takes_the_slots_of_those_whose_runs_are_over(self, client: Client, link: Link, db: redis.Redis):
+        limit, now = Concurrent(2), time.time()
+        for jid in ("a", "b"):
+            assert link.run(_taking(client, limit, "x", jid, 9)) == ""
+        late = limit.taking("x", "c", now, now + 9)._replace(over=("a", "gone"))
+        assert link.run(_call(client, late)) == ""
+        assert slots(db, "x") == {b"b", b"c"}
+        assert [(one.name, one.most) for one in Limits(client)] == [("x", 2)]
 
     def test_asked_again_by_its_holder_does_not_count_twice(self, client: Client, link: Link):
         limit = Concurrent(1)

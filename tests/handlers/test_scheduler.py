@@ -315,7 +315,7 @@ class TestReaping:
         held = link.run(STORE.lease("c:1"))
         moves = reaping(held, now=time.time(), random=lambda: 0.0)
         link.run(STORE.settle("c:1", "c", now=time.time(), done=["0:default"], request_id="r1"))
-        assert link.run(STORE.reap(held, "c", now=time.time(), moves=moves)) == 1
+        assert link.run(STORE.reap(held, "c", now=time.time(), moves=moves)).moved == 1
         assert places(db) == {raws[1]: ["sidelamb:alone:default"]}
 
     def test_a_lease_that_cannot_be_reaped_holds_up_nobody(self, scheduler, db, link):

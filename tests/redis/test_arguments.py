@@ -11,7 +11,7 @@ import pytest
 from sidelamb import Client, talk
 from sidelamb.api import RetrySet
 from sidelamb.link import Link
-from sidelamb.store import Store, keep, to_retry
+from sidelamb.store import Settled, Store, keep, to_retry
 from tests.handlers.proxy import Proxy
 from tests.redis import way
 
@@ -80,20 +80,20 @@ class TestALeaseOfFiveThousandJobs:
     def test_fails_as_a_whole(self, link: Link, db: redis.Redis, proxy: Counting):
         held = lease(link)
         moves = [to_retry(field, time.time(), b"new" + raw) for field, raw in held.jobs.items()]
-        assert link.run(STORE.settle("c:1", "c", now=time.time(), moves=moves, request_id="r")) == (JOBS, 0)
+        assert link.run(STORE.settle("c:1", "c", now=time.time(), moves=moves, request_id="r")) == Settled(JOBS, 0)
         assert db.zcard("retry") == JOBS
         assert 0 < proxy.most <= TAKES
 
     def test_succeeds_as_a_whole(self, link: Link, proxy: Counting):
         held = lease(link)
         call = STORE.settle("c:1", "c", now=time.time(), done=list(held.jobs), request_id="r")
-        assert link.run(call) == (JOBS, 0)
+        assert link.run(call) == Settled(JOBS, 0)
         assert proxy.most <= TAKES
 
     def test_is_reaped(self, link: Link, db: redis.Redis, proxy: Counting):
         held = lease(link)
         moves = [keep(field) for field in reversed(held.jobs)]
-        assert link.run(STORE.reap(held, "c", now=time.time(), moves=moves)) == JOBS
+        assert link.run(STORE.reap(held, "c", now=time.time(), moves=moves)).moved == JOBS
         assert db.lindex("queue:default", -1) == b'{"jid":"0"}'
         assert proxy.most <= TAKES
 

@@ -16,7 +16,7 @@ from sidelamb import Client, RedisRefused, RedisUncertain, RedisUnreachable
 from sidelamb.alink import AsyncLink
 from sidelamb.link import Link
 from sidelamb.payload import encode
-from sidelamb.store import Store
+from sidelamb.store import Settled, Store
 from tests.handlers.proxy import Proxy
 from tests.redis.servers import Server, until
 
@@ -198,7 +198,7 @@ class TestARealOne:
         with pytest.raises(RedisRefused, match="Redis is full"):
             do(server.url, enqueue)
         settle = STORE.settle("c:1", "c", now=1.0, done=["0:default"], request_id="r")
-        assert do(server.url, lambda link: link.run(settle)) == (1, 0)
+        assert do(server.url, lambda link: link.run(settle)) == Settled(1, 0)
         server.say("CONFIG", "SET", "maxmemory", 0)
         assert do(server.url, enqueue) == 1
 

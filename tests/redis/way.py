@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sidelamb.payload import encode
 from sidelamb.state import State, StateStore
-from sidelamb.store import Claim, Held, Store, keep, to_dead, to_retry, to_schedule
+from sidelamb.store import Claim, Held, Settled, Store, keep, to_dead, to_retry, to_schedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,8 +87,8 @@ async def go(run: Callable[[Any], Any], namespace: str) -> set[str]:
     assert (await do(store.payloads("c:1", ["0:a"])))["0:a"] == job(1)
     moves = [to_retry("1:a", NOW + 5, job(30)), to_dead("2:a", NOW), to_schedule("3:a", NOW + 9)]
     done = store.settle("c:1", "c", now=NOW, done=["0:a"], moves=moves, request_id="r/1")
-    assert await do(done) == (4, 1)
-    assert await do(store.settle("c:1", "c", now=NOW, moves=[keep("4:b")], request_id="r/1")) == (1, 0)
+    assert await do(done) == Settled(4, 1)
+    assert await do(store.settle("c:1", "c", now=NOW, moves=[keep("4:b")], request_id="r/1")) == Settled(1, 0)
 
     assert await do(store.enqueue([("a", job(n)) for n in (6, 7, 8)])) == 3
     (pack,) = await reserve("c:2")
@@ -98,7 +98,8 @@ async def go(run: Callable[[Any], Any], namespace: str) -> set[str]:
     assert await do(store.release("c", halves[:1])) == [2]
     held = await do(store.lease("c:4"))
     assert await do(store.expired(NOW + 99)) == ["c:4"]
-    assert await do(store.reap(held, "c", now=NOW + 99, moves=[keep(f, alone=True) for f in held.jobs])) == 2
+    reaped = await do(store.reap(held, "c", now=NOW + 99, moves=[keep(f, alone=True) for f in held.jobs]))
+    assert reaped == Settled(2, 0)
     assert len(await reserve("c:5", "c:6", "c:7", most_jobs=1)) == 3
     await do(store.claim("c:7", request_id="r/7", now=NOW, deadline=NOW + 60))
     assert not await do(store.finish("c:7", "c", now=NOW, jobs=2, request_id="r/7"))

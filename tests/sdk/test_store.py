@@ -10,7 +10,7 @@ import pytest
 from sidelamb.errors import RedisRefused
 from sidelamb.link import Link
 from sidelamb.scripts import load
-from sidelamb.store import Claim, Held, Look, Move, Reserved, Store, keep, to_dead, to_retry, to_schedule
+from sidelamb.store import Claim, Held, Look, Move, Reserved, Settled, Store, keep, to_dead, to_retry, to_schedule
 
 if TYPE_CHECKING:
     import redis
@@ -225,8 +225,8 @@ class TestSettle:
         claimed(link)
 
     def test_the_last_settled_job_closes_the_lease(self, link, db):
-        assert self.settle(link, "0:default", "1:default") == (2, 1)
-        assert self.settle(link, "2:default") == (1, 0)
+        assert self.settle(link, "0:default", "1:default") == Settled(2, 1)
+        assert self.settle(link, "2:default") == Settled(1, 0)
         assert set(db.keys("*")) == {
             b"queues",
             b"stat:processed",
@@ -237,7 +237,7 @@ class TestSettle:
     def test_a_second_settle_changes_nothing(self, link, db):
         self.settle(link, "0:default", moves=(to_retry("1:default", NOW + 15, b"new"),))
         before = contents(db)
-        assert self.settle(link, "0:default", moves=(to_retry("1:default", NOW + 15, b"other"),)) == (0, 1)
+        assert self.settle(link, "0:default", moves=(to_retry("1:default", NOW + 15, b"other"),)) == Settled(0, 1)
         assert contents(db) == before
 
     def test_each_outcome_goes_where_it_belongs(self, link, db):
@@ -246,7 +246,7 @@ class TestSettle:
             to_dead("1:default", NOW, b"d"),
             to_schedule("2:default", NOW + 9),
         )
-        assert self.settle(link, moves=moves) == (3, 0)
+        assert self.settle(link, moves=moves) == Settled(3, 0)
         assert db.zrange("retry", 0, -1, withscores=True) == [(b"r", NOW + 15)]
         assert db.zrange("dead", 0, -1, withscores=True) == [(b"d", NOW)]
         assert db.zrange("schedule", 0, -1, withscores=True) == [(job(2), NOW + 9)]
@@ -269,7 +269,7 @@ class TestSettle:
 
     def test_only_the_request_that_holds_the_claim_settles(self, link, db):
         before = contents(db)
-        assert self.settle(link, "0:default", request="r2") == (-1, 0)
+        assert self.settle(link, "0:default", request="r2") == Settled(-1, 0)
         assert contents(db) == before
 
     def test_the_dead_set_forgets_what_is_old_and_what_is_too_many(self, link, db):
@@ -283,7 +283,7 @@ class TestSettle:
 
     def test_settling_a_lease_that_is_gone_changes_nothing(self, link, db):
         db.delete("sidelamb:lease:c:1")
-        assert self.settle(link, "0:default") == (0, 0)
+        assert self.settle(link, "0:default") == Settled(0, 0)
         assert db.get("stat:processed") is None
 
 
@@ -407,7 +407,7 @@ class TestNarrow:
 class TestReap:
     def reap(self, link: Link, now: float, lease: str = "c:1") -> int:
         held = link.run(STORE.lease(lease))
-        return link.run(STORE.reap(held, "c", now=now, moves=[keep(f) for f in reversed(held.jobs)]))
+        return link.run(STORE.reap(held, "c", now=now, moves=[keep(f) for f in reversed(held.jobs)])).moved
 
     def test_an_unclaimed_lease_goes_back_after_its_start_time(self, link, db):
         jobs = push(link, 3)
@@ -429,7 +429,7 @@ class TestReap:
         reserve(link, "c:1")
         held = link.run(STORE.lease("c:1"))
         claimed(link, deadline=NOW + 1)
-        assert link.run(STORE.reap(held, "c", now=NOW + 31, moves=[keep("0:default")])) == -1
+        assert link.run(STORE.reap(held, "c", now=NOW + 31, moves=[keep("0:default")])).moved == -1
 
     def test_a_lease_without_a_hash_is_swept_away(self, link, db):
         push(link, 1)

@@ -49,7 +49,7 @@ BATCHES = BatchStore(STORE.keys)
 OUTER, INNER = Level("outer", ("default",), keeps=True), Level("inner", ("calls",))
 MEMBER = {"jid": "m1", "bid": "inner", "batch": [INNER.to_wire(), OUTER.to_wire()], "chain": [{"jid": "m2"}]}
 CALL = {"call:complete": '{"jid":"call"', "queue:complete": "calls", "members:complete": "inner-complete"}
-NEXT = Effect("next", ("queues", "queue:a"), ("a", '{"jid":"m2"}'))
+NEXT = Effect("next", ("queues", "queue:a", "dead"), ("a", '{"jid":"m2"}', NOW))
 NOTE = Effect("note", ("sidelamb:status:j",), ("error:1", "[]"))
 
 

@@ -239,7 +239,7 @@ class Machine(RuleBasedStateMachine):
         moves += [Move(name, "x", count="p", effects=[leave]) for name in done if name in capped]
         done = [name for name in done if name not in capped]
         call = STORE.settle(lease.id, "c", now=self.now, done=done, moves=moves, request_id=token)
-        moved, _ = self.run(call, lost)
+        moved = self.run(call, lost).moved
         if stranger or lease.id not in self.held:
             assert moved in {-1, 0}, "only the claiming request settles, and what is gone stays gone"
             return
@@ -305,7 +305,7 @@ class Machine(RuleBasedStateMachine):
                 to_retry(f, self.now + 15, changed[f]) if one else keep(f, alone=bool(held.claim))
                 for f in held.jobs
             ]
-            moved = self.run(STORE.reap(held, "c", now=self.now, moves=moves), lost)
+            moved = self.run(STORE.reap(held, "c", now=self.now, moves=moves), lost).moved
             if lease.expires > self.now:
                 assert moved == -1, "not before its time"
                 continue

@@ -18,6 +18,7 @@ from sidelamb.store import keep
 from sidelamb_handlers.decision import Decision, changed_fields, move, split
 from sidelamb_handlers.event import Status
 from sidelamb_handlers.failure import killed_raw
+from sidelamb_handlers.givenup import tell
 from sidelamb_handlers.poller.flight import START_WINDOW_S, Flight, new_lease_id
 from sidelamb_handlers.poller.reply import Kind
 
@@ -109,7 +110,8 @@ class Aftermath:
             call = self._store.settle(
                 held.lease, held.capsule, now=time.time(), done=done, moves=moves, request_id=request_id
             )
-            await self._redis.run(call, until=flight.deadline)
+            settled = await self._redis.run(call, until=flight.deadline)
+            tell(log.error, held.lease, settled.given_up)
         except RedisError as error:
             log.error("outcomes of lease %s could not be written before its deadline: %s", held.lease, error)  # noqa: TRY400
 
@@ -168,4 +170,5 @@ class Aftermath:
     async def _settle(self, held: Held, decisions: dict[str, Decision], request_id: str) -> None:
         moves = [move(field, decision, held.jobs[field]) for field, decision in decisions.items()]
         call = self._store.settle(held.lease, held.capsule, now=time.time(), moves=moves, request_id=request_id)
-        await self._redis.run(call)
+        settled = await self._redis.run(call)
+        tell(log.error, held.lease, settled.given_up)

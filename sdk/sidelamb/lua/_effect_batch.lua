@@ -20,13 +20,13 @@ function batch.level(bid, keys, at)
     dead = keys[at + 4], results = keys[at + 5] }
 end
 
-local function no_batch(hash) return redis.error_reply('ERR ' .. hash .. ' is no batch') end
+local function no_batch(hash) return 'WRONGTYPE ' .. hash .. ' is no batch' end
 
--- Returns an error reply if something is wrong.
+-- Returns what is wrong, if something is.
 function batch.check(level)
-  redis.call('HLEN', level.results)
-  for _, name in ipairs({ 'pending', 'unrun', 'failed', 'dead' }) do redis.call('SCARD', level[name]) end
-  for _, number in ipairs(redis.call('HMGET', level.hash, 'total', 'discarded', 'lost', 'expires', 'linger')) do
+  read_as('HLEN', level.results)
+  for _, name in ipairs({ 'pending', 'unrun', 'failed', 'dead' }) do read_as('SCARD', level[name]) end
+  for _, number in ipairs(read_as('HMGET', level.hash, 'total', 'discarded', 'lost', 'expires', 'linger')) do
     if number and not string.match(number, '^%d+$') then return no_batch(level.hash) end
   end
 end
@@ -204,17 +204,17 @@ local BECOMES = {
 
 VERBS.batch = {
   check = function(e)
-    redis.call('SCARD', e.keys[1])
-    redis.call('ZCARD', e.keys[2])
-    redis.call('ZCARD', e.keys[3])
+    read_as('SCARD', e.keys[1])
+    read_as('ZCARD', e.keys[2])
+    read_as('ZCARD', e.keys[3])
     local levels, lists = levels_of(e)
     for _, level in ipairs(levels) do
       local wrong = batch.check(level)
       if wrong then return wrong end
     end
-    for _, list in pairs(lists) do redis.call('LLEN', list) end
-    if not BECOMES[e.args[1]] then return redis.error_reply('ERR a batch knows no event ' .. e.args[1]) end
-    if not finite(tonumber(e.args[3])) then return redis.error_reply('ERR a time of a batch is not a finite number') end
+    for _, list in pairs(lists) do read_as('LLEN', list) end
+    if not BECOMES[e.args[1]] then return 'ERR a batch knows no event ' .. e.args[1] end
+    if not finite(tonumber(e.args[3])) then return 'ERR a time of a batch is not a finite number' end
   end,
   apply = function(e)
     local levels, lists = levels_of(e)
@@ -235,9 +235,9 @@ local function joining(e) return { hash = e.keys[1], pending = e.keys[2], unrun 
 
 VERBS.join = {
   check = function(e)
-    redis.call('SCARD', e.keys[2])
-    redis.call('SCARD', e.keys[3])
-    for _, number in ipairs(redis.call('HMGET', e.keys[1], 'total', 'expires')) do
+    read_as('SCARD', e.keys[2])
+    read_as('SCARD', e.keys[3])
+    for _, number in ipairs(read_as('HMGET', e.keys[1], 'total', 'expires')) do
       if number and not string.match(number, '^%d+$') then return no_batch(e.keys[1]) end
     end
   end,
@@ -258,7 +258,7 @@ VERBS.enter = {
 }
 
 VERBS.mark = {
-  check = function(e) redis.call('SCARD', e.keys[1]) end,
+  check = function(e) read_as('SCARD', e.keys[1]) end,
   apply = function(e)
     redis.call('SADD', e.keys[1], unpack(e.args, 2))
     redis.call('PEXPIRE', e.keys[1], e.args[1])

@@ -4,9 +4,9 @@
 
 VERBS.leave = {
   check = function(e)
-    local n = redis.call('HGET', e.keys[1], e.args[1])
+    local n = read_as('HGET', e.keys[1], e.args[1])
     if n and not string.match(n, '^%d+$') then
-      return redis.error_reply('WRONGTYPE ' .. e.keys[1] .. ' holds something else than numbers of jobs')
+      return 'WRONGTYPE ' .. e.keys[1] .. ' holds something else than numbers of jobs'
     end
   end,
   apply = function(e)

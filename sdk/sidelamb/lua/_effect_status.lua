@@ -4,8 +4,8 @@
 -- result   the same, and rings the bell: who waits for the job's end waits for an element of that list
 
 local function check(e)
-  redis.call('HLEN', e.keys[1])
-  redis.call('LLEN', e.keys[2])
+  read_as('HLEN', e.keys[1])
+  read_as('LLEN', e.keys[2])
 end
 
 local function write(e)

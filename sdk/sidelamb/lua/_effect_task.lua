@@ -4,6 +4,6 @@
 -- note   keys: 1 the status (hash)   args: fields and values
 
 VERBS.note = {
-  check = function(e) redis.call('HLEN', e.keys[1]) end,
+  check = function(e) read_as('HLEN', e.keys[1]) end,
   apply = function(e) redis.call('HSET', e.keys[1], unpack(e.args)) end,
 }

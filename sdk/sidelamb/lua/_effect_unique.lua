@@ -8,10 +8,10 @@
 local FORGOTTEN = 10 -- names of locks that have ended by themselves go with each new lock, so many at most
 
 local function checked_lock(e)
-  redis.call('GET', e.keys[1])
-  redis.call('ZCARD', e.keys[2])
+  read_as('GET', e.keys[1])
+  read_as('ZCARD', e.keys[2])
   if not (finite(tonumber(e.args[2])) and finite(tonumber(e.args[4])) and finite(tonumber(e.args[5]))) then
-    return redis.error_reply('ERR a time of a lock is not a finite number')
+    return 'ERR a time of a lock is not a finite number'
   end
 end
 
@@ -41,8 +41,8 @@ VERBS.relock = {
 
 VERBS.unlock = {
   check = function(e)
-    redis.call('GET', e.keys[1])
-    redis.call('ZCARD', e.keys[2])
+    read_as('GET', e.keys[1])
+    read_as('ZCARD', e.keys[2])
   end,
   apply = function(e)
     if redis.call('GET', e.keys[1]) ~= e.args[1] then return end

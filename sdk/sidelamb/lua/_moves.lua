@@ -13,7 +13,8 @@
 
 local MOVE = 6
 
--- Returns an error reply, or nil if every move can be made, and then the effects. `at` is where M stands in ARGV.
+-- Returns an error reply, or nil if every move can be made, and then the effects and what is given up of them. `at`
+-- is where M stands in ARGV.
 local function check(at)
   local seen, behind = {}, at + 1 + tonumber(ARGV[at]) * MOVE
   for i = at + 1, behind - 1, MOVE do
@@ -30,8 +31,8 @@ local function check(at)
     local refused = check_counter(KEYS[k])
     if refused then return refused end
   end
-  local list, refused = effects(behind)
-  return refused, list
+  local list, refused, given_up = possible_effects(behind)
+  return refused, list, given_up
 end
 
 -- Returns the number of jobs moved. `at` is where M stands in ARGV; done = { fields of plain successes }.

@@ -61,7 +61,8 @@ for _, move in ipairs(moves) do
 end
 for _, list in pairs(world.lists) do redis.call('LLEN', list) end
 for _, b in ipairs(batches) do
-  refused = refused or batch.check(b)
+  local wrong = wrong_with(batch.check, b)
+  refused = refused or wrong and redis.error_reply(wrong)
   redis.call('SCARD', b.children)
   redis.call('SCARD', b.marks)
 end

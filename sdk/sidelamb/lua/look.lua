@@ -4,14 +4,16 @@
 --       6.. Q queues (list); then Q alone lists
 -- ARGV  1 Q   2.. Q queue names
 -- RETURNS { next due in schedule, next due in retry, next lease to expire, next periodic job (epoch s
---         or ''), then for each queue how many jobs wait, -1 if it is paused }
+--         or '', also if its key is somebody else's), then for each queue how many jobs wait, -1 if it is paused }
 
 local function head(key)
   return redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2] or ''
 end
 
 local Q = tonumber(ARGV[1])
-local reply = { head(KEYS[1]), head(KEYS[2]), head(KEYS[3]), head(KEYS[5]) }
+local reply = { head(KEYS[1]), head(KEYS[2]), head(KEYS[3]), '' }
+local tick = redis.pcall('ZRANGE', KEYS[5], 0, 0, 'WITHSCORES')
+if not tick.err then reply[4] = tick[2] or '' end
 local any_paused = redis.call('SCARD', KEYS[4]) > 0
 for q = 1, Q do
   local n = redis.call('LLEN', KEYS[5 + q]) + redis.call('LLEN', KEYS[5 + Q + q])

@@ -44,7 +44,8 @@ def ending(ended: Ended) -> Iterator[Effect]:
         return
     payload = following(ended.payload, ended.result, ended.now)
     queue = payload["queue"]
-    yield Effect("next", ("queues", f"queue:{queue}"), (queue, encode(payload).decode()))
+    keys = ("queues", f"queue:{queue}", "dead")
+    yield Effect("next", keys, (queue, encode(payload).decode(), ended.now))
     own = beginnings(payload, ended.now, None)
     yield from (effect for effect in own if effect.verb in _OWN_EFFECTS)
 
