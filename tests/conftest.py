@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-settings.register_profile("suite", max_examples=40)
+settings.register_profile("suite", max_examples=40, deadline=None)
 """Others each time. For a search that lasts longer: `pytest --hypothesis-profile=default`, or `ci`."""
 
 

@@ -14,7 +14,7 @@ from uv import find_uv_bin
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["installed", "libraries", "uv"]
+__all__ = ["installed", "telemetry", "uv"]
 
 TOOLS = Path(__file__).parent.parent / "build" / "tools"
 
@@ -29,12 +29,14 @@ def installed(name: str, *requirements: str, python: str | Path = sys.executable
     return _made(name, make) / "bin"
 
 
-def libraries(name: str, *requirements: str) -> Path:
-    """Return a folder of libraries, to be put on a process's path."""
-    ours = ["--python", sys.executable]
-    return _made(
-        name, lambda folder: uv("pip", "install", "--quiet", *ours, "--target", str(folder), *requirements)
-    )
+def telemetry() -> Path:
+    """Return the folder of OpenTelemetry's libraries, to be put on a process's path.
+
+    Where they are installed redis-py loads them: here that would be in each of a thousand processes.
+    """
+    wanted = ["opentelemetry-exporter-otlp-proto-http>=1.30", "opentelemetry-sdk>=1.30"]
+    install = ["pip", "install", "--quiet", "--python", sys.executable, "--target"]
+    return _made("telemetry", lambda folder: uv(*install, str(folder), *wanted))
 
 
 def _made(name: str, make: Callable[[Path], None]) -> Path:

@@ -15,6 +15,7 @@ import typer
 from sidelamb_handlers.config import load_config
 from sidelamb_local.commands import app
 from sidelamb_local.scaffold import template
+from tests.tools import telemetry
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = [
@@ -57,10 +58,12 @@ def test_python_runs_as_it_stands(text, tmp_path, redis_url):
     """Blocks of other systems are marked `py`."""
     (tmp_path / "finished.txt").touch()
     (tmp_path / "block.py").write_text(text)
+    path = [os.environ.get("PYTHONPATH"), str(telemetry()) if "from opentelemetry" in text else None]
+    env = {"SIDELAMB_REDIS_URL": redis_url, "PYTHONPATH": os.pathsep.join(filter(None, path))}
     ended = subprocess.run(
         [sys.executable, "-W", "error", "-c", "import block"],
         cwd=tmp_path,
-        env={**os.environ, "SIDELAMB_REDIS_URL": redis_url},
+        env=os.environ | env,
         capture_output=True,
         text=True,
         timeout=60,

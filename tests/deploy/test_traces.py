@@ -22,7 +22,7 @@ import pytest
 
 from sidelamb import Client
 from sidelamb_local.stack import Stack
-from tests.tools import libraries
+from tests.tools import telemetry
 
 PAGE = Path(__file__).parents[2] / "docs" / "observe.md"
 TRACE = "5759e988bd862e3fe1be46a994272793"
@@ -92,13 +92,10 @@ def stack(tmp_path, redis_url):
 
 
 def test_a_span_of_a_job_belongs_to_the_trace_of_whoever_enqueued_it(stack, receiver, redis_url, monkeypatch):
-    telemetry = str(
-        libraries("telemetry", "opentelemetry-exporter-otlp-proto-http>=1.30", "opentelemetry-sdk>=1.30")
-    )
-    monkeypatch.syspath_prepend(telemetry)
+    monkeypatch.syspath_prepend(telemetry())
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-    path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), telemetry]))
+    path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(telemetry())]))
     stack(
         recipe("**OpenTelemetry.**"),
         PYTHONPATH=path,

@@ -71,6 +71,11 @@ def chrome_of() -> Chrome:
         "--disable-gpu",
         "--hide-scrollbars",
         "--disable-dev-shm-usage",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-extensions",
+        "--disable-sync",
+        "--no-first-run",
         "--lang=en",
     ):
         options.add_argument(argument)
@@ -87,13 +92,19 @@ def browser(chrome: Chrome, site: str) -> Iterator[Chrome]:
 
 @contextmanager
 def fresh(chrome: Chrome, site: str) -> Iterator[None]:
-    """Make the browser wide and without cookies; what its console says against a page is a failure."""
+    """Make the browser wide and without cookies; what its console says against a page is a failure.
+
+    Then it is left on no page: one that is open looks and draws for as long as the browser lives.
+    """
     chrome.get(f"{site}/static/icon.svg")
     chrome.delete_all_cookies()
     size(chrome, 1280)
     chrome.get_log("browser")  # type: ignore[no-untyped-call]
-    yield
-    said = [line["message"] for line in chrome.get_log("browser") if line["level"] == "SEVERE"]  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        said = [line["message"] for line in chrome.get_log("browser") if line["level"] == "SEVERE"]  # type: ignore[no-untyped-call]
+        chrome.get("about:blank")
     assert not [line for line in said if " 404 " not in line and " 400 " not in line], said
 
 

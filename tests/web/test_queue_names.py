@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from selenium.webdriver.common.by import By
 
+from sidelamb_handlers.web.queue_names import spoken
 from tests.web.hands import pick, press, said
 from tests.web.hostile import TEXTS
 from tests.web.stand import job
@@ -56,16 +57,16 @@ async def test_each_is_found_by_its_link_and_steered(
         pages = {unescape(link): (await http.get(unescape(link))).text for link in links}
         jid = json.loads(db.lindex(b"queue:" + name, 0))["jid"]
         (link,) = [link for link, text in pages.items() if jid in text]
-        spoken = unescape(re.findall(r'name="name" value="([^"]*)"', pages[link])[0])
-        key, page = re.findall(r'name="key" value="(\w+)"', pages[link])[0], {"name": spoken, "from": "one"}
-        shown = await http.get("/job", params={"in": "queue", "name": spoken, "key": key})
+        named = unescape(re.findall(r'name="name" value="([^"]*)"', pages[link])[0])
+        key, page = re.findall(r'name="key" value="(\w+)"', pages[link])[0], {"name": named, "from": "one"}
+        shown = await http.get("/job", params={"in": "queue", "name": named, "key": key})
         assert jid in shown.text
         back = unescape(re.findall(r'class="crumb"><a href="([^"]+)"', shown.text)[0])
         assert (await http.get(back)).status_code == 200
         assert "Found." in (await http.get("/search", params={"q": jid})).text
         assert (await act(http, "/queues", **page, do="pause")).headers["location"] == link
         assert db.smembers("paused") == {name}
-        assert (await act(http, "/queue", name=spoken, key=key, do="delete")).status_code == 303
+        assert (await act(http, "/queue", name=named, key=key, do="delete")).status_code == 303
         assert db.llen(b"queue:" + name) == 1
         after = await act(http, "/queues", **page, do="clear")
         assert (await http.get(after.headers["location"])).status_code == 200
@@ -99,10 +100,21 @@ async def test_the_dashboard_says_which_waits_and_no_name_turns_the_sentence(
         assert " ms" not in rows["old"], "nobody knows since when"
 
 
+async def test_of_two_that_look_alike_each_is_steered_alone(db: redis.Redis, web_server: RedisServer) -> None:
+    raws = [NAMES["as it is shown"], NAMES["no text"]]
+    put(db, *raws)
+    async with caller(web_server) as http:
+        for raw, others in ((raws[0], 2), (raws[1], 0)):
+            assert (await act(http, "/queues", name=spoken(raw), do="clear")).status_code == 303
+            await act(http, "/queues", name=spoken(raw), do="clear")  # an old form means nobody else
+            assert (db.llen(b"queue:" + raw), db.llen(b"queue:" + raws[1])) == (0, others)
+
+
 def test_by_hand_in_a_browser(db: redis.Redis, browser: Chrome, site: str) -> None:
-    put(db, *NAMES.values())
+    by_hand = [NAMES[name] for name in ("spaces", "empty", "no text", "as it is shown", "lines", "very long")]
+    put(db, *by_hand)
     browser.get(f"{site}/queues")
-    count = len(NAMES)
+    count = len(by_hand)
     for left in range(count, 0, -1):
         row = browser.find_element(By.CSS_SELECTOR, "tbody tr")
         row.find_element(By.CSS_SELECTOR, "th a").click()

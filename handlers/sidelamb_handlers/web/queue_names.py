@@ -43,7 +43,7 @@ async def queue_of(name: str, client: Client) -> Queue:
     """
     if is_queue_name(name) and len(name) <= MOST:
         return Queue(name, client)
-    for raw, one in (await Stats(client).alisted()).items():
-        if name in {spoken(raw), one.name}:
+    for raw in await Stats(client).alisted():
+        if name == spoken(raw):  # not as it is shown: two can look alike
             return Queue.listed(raw, client)
     raise HTTPException(404, "There is no such queue, or nothing is in it any more")
