@@ -137,9 +137,10 @@ class PollerChild:
         sign = f":{child.pid}:".encode()
         with contextlib.closing(Link(redis_url)) as link:
             while time.monotonic() < until:
+                has_ended = child.ended  # looked at first: a stop says that it is one before it ends a child
                 if self._stopping.is_set():
                     return
-                if child.ended:
+                if has_ended:
                     child.kill()  # its last line has been read after that
                     raise LocalStackError(
                         f"the poller did not start: {self._last_line.removeprefix('sidelamb: ')}"
