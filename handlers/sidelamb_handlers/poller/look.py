@@ -1,12 +1,14 @@
 """The one look a second: what falls due, which lease expires, what waits.
 
 It is the alarm clock of the scheduler function, which EventBridge cannot wake more often than once a minute,
-and the backstop of the peeks. Several pollers agree in Redis on who wakes the scheduler.
+and the backstop of the peeks. Several pollers agree in Redis on who wakes the scheduler. Who did looks again once
+the scheduler is done: what falls due next, within this second, has its own time.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from typing import TYPE_CHECKING
@@ -29,6 +31,8 @@ __all__ = ["Lookout"]
 log = logging.getLogger("sidelamb.poller")
 
 EVERY_S = 1.0
+LEAST_S = 0.05
+"""Between the end of a look and the next, if it took a second itself."""
 WAKE_CLAIM_MS = 400
 """One wake of the scheduler in this time, whoever sends it."""
 BACKOFF_MOST_S = 30.0
@@ -68,7 +72,10 @@ class Lookout:
         self._waking: asyncio.Task[None] | None = None
         self._woken_for: float | None = None
         self._not_before = 0.0
+        self._claimed_until = 0.0
         self._backoff = EVERY_S
+        self._done = asyncio.Event()
+        """The scheduler has made the pass that it was woken for."""
         self._trouble = Outage(f"the scheduler function {scheduler}")
         self.looked_at = time.monotonic()
 
@@ -76,11 +83,14 @@ class Lookout:
         """Look for ever."""
         while True:
             began = time.monotonic()
+            self._done.clear()
             look = await self._redis.run(self._store.look(self._queues))
             self.looked_at = time.monotonic()
             self._tell(look)
             self._mind(look)
-            await asyncio.sleep(max(0.05, EVERY_S - (time.monotonic() - began)))
+            with contextlib.suppress(TimeoutError):
+                left = EVERY_S - (time.monotonic() - began)
+                await asyncio.wait_for(self._done.wait(), max(LEAST_S, left))
 
     def _tell(self, look: Look) -> None:
         for peek in self._peeks:
@@ -105,7 +115,7 @@ class Lookout:
         if now < self._not_before:
             return
         self._not_before = now + self._backoff
-        self._waking = asyncio.create_task(self._wake(max(0.0, at - now)))
+        self._waking = asyncio.create_task(self._wake(max(0.0, at - now, self._claimed_until - now)))
 
     async def _wake(self, in_s: float) -> None:
         await asyncio.sleep(in_s)
@@ -115,8 +125,10 @@ class Lookout:
             return  # the look itself says that Redis is away
         if not mine:
             return
+        self._claimed_until = time.time() + WAKE_CLAIM_MS / 1000
         reply = await self._invoker.invoke(self._scheduler, SCHEDULER_EVENT, timeout=SCHEDULER_TIMEOUT_S)
         if reply.kind is Kind.ANSWERED or (reply.kind is Kind.UNKNOWN and "not a worker" in reply.message):
             self._trouble.worked()
+            self._done.set()
         else:
             self._trouble.failed(RuntimeError(reply.message))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -149,17 +150,27 @@ class TestWaking:
         db.zadd("schedule", {payload("work", 2): time.time() - 2})
         await soon(lambda: len(clock.woken_at) > before, 0.3)
 
-    async def test_a_job_that_falls_due_just_after_a_wake_waits_no_more_than_about_a_second(
-        self, watch_out, real, db, monkeypatch
+    async def test_jobs_that_fall_due_soon_after_a_wake_wait_until_it_may_be_woken_again(
+        self, watch_out, real, db
     ):
-        """The real numbers divided by two."""
-        monkeypatch.setattr(module, "EVERY_S", 0.5)
-        monkeypatch.setattr(module, "WAKE_CLAIM_MS", module.WAKE_CLAIM_MS // 2)
         first = time.time() + 0.2
-        db.zadd("schedule", {payload("work", 1): first, payload("work", 2): first + 0.05})
+        dues = [first + more for more in (0, 0.05, 0.5, 0.55)]
+        db.zadd("schedule", {payload("work", n): due for n, due in enumerate(dues)})
         watch_out(real)
-        await soon(lambda: len(waiting(db)) == 2)
-        assert time.time() - (first + 0.05) < 0.5 + 0.1
+        for n, due in enumerate(dues, 1):
+            await soon(lambda n=n: len(waiting(db)) >= n)
+            assert time.time() - due < module.WAKE_CLAIM_MS / 1000 + 0.15
+        assert len(real.woken_at) <= len(dues)
+        assert all(b - a >= module.WAKE_CLAIM_MS / 1000 for a, b in pairwise(real.woken_at))
+
+    async def test_when_there_is_nothing_more_it_is_one_look_a_second_again(self, watch_out, real, db):
+        db.zadd("schedule", {payload("work", 1): time.time() - 1})
+        watch_out(real)
+        await soon(lambda: waiting(db))
+        await asyncio.sleep(0.2)
+        before = db.info("commandstats")["cmdstat_evalsha"]["calls"]
+        await asyncio.sleep(2)
+        assert db.info("commandstats")["cmdstat_evalsha"]["calls"] - before <= 2
 
 
 class TestTrouble:
