@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    gc.disable()  # until all is collected: what is imported stays
+
 settings.register_profile("suite", max_examples=40, deadline=None)
 """Others each time. For a search that lasts longer: `pytest --hypothesis-profile=default`, or `ci`."""
 
@@ -40,6 +43,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if hasattr(session.config, "workerinput"):
         gc.collect()
         gc.freeze()
+        gc.enable()
 
 
 def _binary() -> str:
