@@ -59,6 +59,8 @@ python -m bench.features --json build/features.json
 python -m bench.features --page build/features.json
 ```
 """
+UNUSED = "## Where they are not used"
+"""Begins what is by hand: the figures of `python -m bench.against`."""
 COLUMNS = """
 | | enqueue, µs | run, µs | enqueue, trips | run, trips | enqueue, commands | run, commands |
 |---|--:|--:|--:|--:|--:|--:|"""
@@ -238,8 +240,8 @@ def _told(
     return told | {name: value - (0.0 if is_plain else plain_counts[name]) for name, value in counts.items()}
 
 
-def markdown(found: Mapping[str, Any]) -> str:
-    """Return the page."""
+def markdown(found: Mapping[str, Any], before: str = "") -> str:
+    """Return the page; what `bench.against` has shown stays from the page `before`."""
     lines = [
         HEAD.format(rounds=found["rounds"], jobs=found["jobs"]),
         *(f"- {name}: {value}" for name, value in found["machine"].items()),
@@ -256,7 +258,8 @@ def markdown(found: Mapping[str, Any]) -> str:
         title = f"[{name}](how-to/{page}.md)" if page else "a plain job"
         lines.append("| " + " | ".join([title, *times, *counts]) + " |")
     lines += ticking.rows(found["periodic"])
-    return "\n".join(lines) + "\n"
+    _, unused, figures = before.partition(f"\n{UNUSED}\n")
+    return "\n".join(lines) + "\n" + unused + figures
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -268,7 +271,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--page", type=Path, help="measure nothing: write docs/feature-costs.md of these figures")
     asked = parser.parse_args(argv)
     if asked.page:
-        PAGE.write_text(markdown(json.loads(asked.page.read_text())))
+        PAGE.write_text(markdown(json.loads(asked.page.read_text()), PAGE.read_text()))
         return
     carry(tenant)
     found = measured(asked.jobs, asked.rounds)

@@ -33,6 +33,13 @@ def test_the_page_says_what_is_added_and_names_each_features_page():
     assert "| a tick, 100 in a pass | +12 (10 to 16) | +1.00 | +12.00 |" in page
 
 
+def test_what_is_by_hand_stays_at_its_end():
+    by_hand = "\n## Where they are not used\n\nNothing.\n"
+    first = markdown(FOUND, f"old figures\n{by_hand}")
+    assert first.endswith(by_hand)
+    assert markdown(FOUND, first) == first
+
+
 def test_a_pass_that_finds_nothing_due_costs_the_same_whatever_is_declared_and_a_tick_a_trip():
     with tempfile.TemporaryDirectory() as folder, RedisProcess(folder) as redis, Proxy(redis.port, 0.0) as proxy:
         found = ticking(redis, proxy, Clock(redis.pid), 2)
