@@ -41,10 +41,6 @@ class Leftovers:
         if self.states is not None:
             self._marked = self.states.cancelled(payloads)
 
-    def has_marks(self) -> bool:
-        """Say whether anything is cancelled that has to do with these jobs."""
-        return bool(self._marked)
-
     def is_marked(self, attempt: Attempt) -> bool:
         """Say whether a job is cancelled."""
         if not self._marked or attempt.jid not in self._marked:

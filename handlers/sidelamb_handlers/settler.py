@@ -13,7 +13,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sidelamb.effects import FIELDS, Effect
+from sidelamb.effects import Effect
 from sidelamb.errors import RedisError
 from sidelamb.keys import source_of
 from sidelamb_handlers.decision import SUCCEEDED, changed_fields, split, with_effects
@@ -77,10 +77,6 @@ class Settler:
         error: BaseException | None = None,
     ) -> None:
         """Note what became of a job; with its payload, what it returned or its error, also for its features."""
-        has_features = isinstance(payload, dict) and not FIELDS.isdisjoint(payload)
-        if not (has_features or self._capped or decision.effects):  # most have none, and there may be a thousand
-            self.pending[field] = decision
-            return
         decision = with_effects(decision, payload, self._clock(), result, error)
         if decision.effects:
             self._names[field] = f"{payload.get('class')} {payload.get('jid')}"

@@ -278,11 +278,8 @@ class Worker:
 
     def _sorted(self, read: _Read, settler: Settler, left: Leftovers) -> list[Attempt]:
         """Return the attempts to run; note what becomes of the others."""
-        attempts, nothing_marked = [], not left.has_marks()
+        attempts = []
         for attempt, decide in read:
-            if nothing_marked and decide is None:
-                attempts.append(attempt)
-                continue
             if left.is_in_a_marked_batch(attempt) or (
                 left.is_marked(attempt) and not self._runner.is_iterable(attempt)
             ):
