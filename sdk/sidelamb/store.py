@@ -407,16 +407,19 @@ class Store:
         self,
         amounts: Mapping[str, int],
         hashes: Mapping[str, int],
-        histograms: Mapping[str, tuple[int, Mapping[int, int]]],
+        histograms: Mapping[str, tuple[int, int, Mapping[int, int]]],
     ) -> Call[None]:
-        """Add amounts to every hash (name → s to live), and counts by bucket to histograms (name → s, counts)."""
+        """Add amounts to hashes, and counts by bucket to histograms.
+
+        `hashes` is name → s to live; `histograms` name → s to live, bits of a counter, counts.
+        """
         keys = [*map(self.keys, hashes), *map(self.keys, histograms)]
         args: list[Arg] = [len(hashes), len(amounts)]
         for pair in amounts.items():
             args += pair
         args += hashes.values()
-        for ttl_s, counts in histograms.values():
-            args += [ttl_s, len(counts)]
+        for ttl_s, bits, counts in histograms.values():
+            args += [ttl_s, f"u{bits}", len(counts)]
             for pair_of in counts.items():
                 args += pair_of
         return Call("metrics", keys, args, lambda _: None, repeatable=False)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from sidelamb_handlers.metrics import BUCKETS_MS, Tally, hash_keys, histogram_keys
+from sidelamb_handlers.metrics import BUCKETS_MS, Tally, hash_keys, histogram_key, histogram_keys, histograms
 from tests.handlers.kit import NOW
 
 
@@ -77,3 +77,28 @@ def test_the_keys_of_a_minute_are_sidekiq_eights_two_and_sevens_one():
     assert next(iter(hash_keys(NOW - 41 * 60))) == "j|261123|3:07"
     assert list(hash_keys(NOW - 41 * 60))[2] == "j|20261123|3:7"
     assert histogram_keys("A", NOW) == ("h|A-23-3:48", "A-23-03:48")
+
+
+@pytest.mark.parametrize(
+    ("minutes", "key"),
+    [
+        (0, "sidelamb:histogram:A::B-23-3:40"),
+        (1.9, "sidelamb:histogram:A::B-23-3:40"),
+        (2, "sidelamb:histogram:A::B-23-3:50"),
+        (12, "sidelamb:histogram:A::B-23-4:0"),
+        (24 * 60, "sidelamb:histogram:A::B-24-3:40"),
+    ],
+)
+def test_ten_minutes_have_a_histogram_of_ours(minutes, key):
+    assert histogram_key("A::B", NOW - NOW % 60 + 60 * minutes) == key
+
+
+def test_ours_lives_as_long_as_the_counts_of_ten_minutes_and_holds_more_than_sidekiqs():
+    tally = Tally()
+    tally.add("A", 10.0, failed=False)
+    tally.add("B", 10.0, failed=True)
+    assert histograms(tally, NOW) == {
+        "h|A-23-3:48": (28_800, 16, {0: 1}),
+        "A-23-03:48": (28_800, 16, {0: 1}),
+        "sidelamb:histogram:A-23-3:40": (259_200, 32, {0: 1}),
+    }

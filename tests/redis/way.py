@@ -106,7 +106,7 @@ async def go(run: Callable[[Any], Any], namespace: str) -> set[str]:
     assert await do(store.finish("c:7", "c", now=NOW, jobs=1, request_id="r/7"))
 
     assert await do(store.beat("me", 60, {"busy": 1}, {"c:5": b"{}"})) == []
-    await do(store.metrics({"work|p": 1}, {"j|1": 60}, {"h|1": (60, {3: 1})}))
+    await do(store.metrics({"work|p": 1}, {"j|1": 60}, {"h|1": (60, 16, {3: 1})}))
     assert await do(store.mark_deploy("v1", NOW))
     assert not await do(states.checkpoint("jid-9", State(executions=1, cursor=b"7")))
     await do(states.cancel("jid-9", NOW))

@@ -233,7 +233,7 @@ def _shift(link: Link) -> Call[Any]:
 
 
 def _metrics(_: Link) -> Call[Any]:
-    return STORE.metrics({"a|p": 1}, {"j|1": 60}, {"h|1": (60, {0: 1})})
+    return STORE.metrics({"a|p": 1}, {"j|1": 60}, {"h|1": (60, 16, {0: 1})})
 
 
 def _tick(link: Link) -> Call[Any]:

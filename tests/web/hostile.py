@@ -12,7 +12,7 @@ from sidelamb.limits import Concurrent
 from sidelamb.link import Link
 from sidelamb.store import Store
 from sidelamb.unique import lock_key
-from sidelamb_handlers.metrics import HISTOGRAM_TTL_S, Tally, hash_keys, histogram_keys
+from sidelamb_handlers.metrics import Tally, hash_keys, histograms
 
 if TYPE_CHECKING:
     import redis
@@ -71,8 +71,7 @@ def everywhere(db: redis.Redis, url: str, now: float, due: float, queue: str) ->
         _features(db, text, now)
         tally.add(text, 12.0, failed=True)
     link = Link(url)
-    histograms = {histogram_keys(name, now)[0]: (HISTOGRAM_TTL_S, found) for name, found in tally.histograms()}
-    link.run(Store().metrics(tally.amounts(), hash_keys(now), histograms))
+    link.run(Store().metrics(tally.amounts(), hash_keys(now), histograms(tally, now)))
     calls = Calls(Keys(""))
     for text in TEXTS:
         link.run(calls.take([Concurrent(3, name="x").taking(text, text, now, due)]))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from sidelamb.store import Store
-from sidelamb_handlers.metrics import HISTOGRAM_TTL_S, Tally, hash_keys, histogram_keys
+from sidelamb_handlers.metrics import Tally, hash_keys, histograms
 from sidelamb_handlers.web.finding import digest
 from tests.web.features import features
 
@@ -234,10 +234,7 @@ def _metrics(db: redis.Redis, now: float, *, hostile: bool) -> None:
                     name, rng.lognormvariate(5.2, 0.9), failed=rng.random() < (0.35 if 20 < back < 26 else 0.03)
                 )
         at = now - 60 * back
-        histograms = {
-            histogram_keys(name, at)[0]: (HISTOGRAM_TTL_S, counts) for name, counts in tally.histograms()
-        }
-        link.run(Store().metrics(tally.amounts(), hash_keys(at), histograms))
+        link.run(Store().metrics(tally.amounts(), hash_keys(at), histograms(tally, at)))
     link.close()
 
 

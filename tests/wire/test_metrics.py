@@ -8,7 +8,7 @@ import time
 import pytest
 
 from sidelamb.store import Store
-from sidelamb_handlers.metrics import BUCKETS_MS, HISTOGRAM_TTL_S, Tally, hash_keys, histogram_keys
+from sidelamb_handlers.metrics import BUCKETS_MS, Tally, hash_keys, histogram_keys, histograms
 from tests.wire.kit import golden_dump
 
 HOURS_8, DAYS_3 = 8 * 3600, 3 * 86_400
@@ -21,10 +21,7 @@ def at(text: str) -> int:
 
 def write(link, tally: Tally, now: float) -> None:
     """As a heartbeat does."""
-    histograms = {
-        key: (HISTOGRAM_TTL_S, counts) for name, counts in tally.histograms() for key in histogram_keys(name, now)
-    }
-    link.run(Store().metrics(tally.amounts(), hash_keys(now), histograms))
+    link.run(Store().metrics(tally.amounts(), hash_keys(now), histograms(tally, now)))
 
 
 def tallied(*attempts: tuple[float, bool]) -> Tally:
@@ -59,9 +56,35 @@ def test_the_hashes_of_a_minute_have_these_names_and_live_so_long(when, names, l
 )
 def test_the_histograms_of_a_class_have_these_names_and_live_eight_hours(when, names, link, db):
     write(link, tallied((5, False)), at(when))
-    assert {key.decode() for key in db.keys(f"*{NAME}-*")} == names
+    assert {key.decode() for key in db.keys(f"*{NAME}-*") if not key.startswith(b"sidelamb:")} == names
     for name in names:
         assert 0 <= HOURS_8 - db.ttl(name) <= 2
+
+
+def test_our_histogram_beside_them_lives_three_days_and_counts_beyond_sixteen_bits(link, db):
+    write(link, tallied((5, False), (70, False)), at("2026-11-23 03:41"))
+    (key,) = db.keys("sidelamb:histogram:*")
+    assert key.decode() == f"sidelamb:histogram:{NAME}-23-3:40"
+    assert 0 <= DAYS_3 - db.ttl(key) <= 2
+    db.execute_command("BITFIELD", key, "SET", "u32", "#4", "65535")
+    write(link, tallied((70, False), (70, False)), at("2026-11-23 03:49"))
+    words = [word for n in range(5) for word in ("GET", "u32", f"#{n}")]
+    assert db.execute_command("BITFIELD", key, *words) == [1, 0, 0, 0, 65_537]
+
+
+def test_sidekiqs_histograms_are_byte_for_byte_what_they_were_without_ours(link, db):
+    write(link, tallied((5, False), (5, False), (70, False), (400_000, False)), at("2026-11-23 03:50"))
+    buckets = [0] * 26
+    buckets[0], buckets[4], buckets[25] = 2, 1, 1
+    wanted = b"".join(n.to_bytes(2) for n in buckets)
+    assert [db.get(key) for key in histogram_keys(NAME, at("2026-11-23 03:50"))] == [wanted, wanted]
+
+
+def test_a_key_of_another_type_in_the_place_of_ours_stops_nothing(link, db):
+    db.lpush(f"sidelamb:histogram:{NAME}-23-3:50", "another program's")
+    write(link, tallied((5, False)), at("2026-11-23 03:50"))
+    assert db.get(f"h|{NAME}-23-3:50") == b"\0\1"
+    assert db.hget("j|261123|3:50", f"{NAME}|p") == b"1"
 
 
 def test_the_names_are_those_of_a_real_sidekiq_7():

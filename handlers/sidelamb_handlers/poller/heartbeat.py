@@ -25,7 +25,7 @@ from sidelamb.errors import Malformed, RedisError
 from sidelamb.keys import source_of
 from sidelamb.payload import decode, edit, encode
 from sidelamb_handlers.foreign import cleaned
-from sidelamb_handlers.metrics import HISTOGRAM_TTL_S, hash_keys, histogram_keys
+from sidelamb_handlers.metrics import hash_keys, histograms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -108,12 +108,8 @@ class Heartbeat:
             tally, now = capsule.metrics.taken(), time.time()
             if not tally:
                 continue
-            histograms = {
-                key: (HISTOGRAM_TTL_S, counts)
-                for name, counts in tally.histograms()
-                for key in histogram_keys(name, now)
-            }
-            await self._redis.link.run(self._store.metrics(tally.amounts(), hash_keys(now), histograms))
+            call = self._store.metrics(tally.amounts(), hash_keys(now), histograms(tally, now))
+            await self._redis.link.run(call)
 
     async def gone(self) -> None:
         """Take this process off the list, its last figures written."""

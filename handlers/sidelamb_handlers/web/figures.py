@@ -1,7 +1,8 @@
 """Counts and times by class, read from the keys of Sidekiq's Metrics page that the pollers write.
 
-Minutes are kept for 8 hours, tens of minutes for 3 days, histograms for 8 hours; and deploy marks, which
-`Sidekiq::Deploy.mark!` and we write into a hash of the day, for 90 days.
+Minutes are kept for 8 hours, tens of minutes for 3 days; histograms the same, but those of tens of minutes are our
+own, and what other Sidekiq processes run is not in them. Deploy marks, which `Sidekiq::Deploy.mark!` and we write
+into a hash of the day, are kept for 90 days.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from sidelamb.api.steps import Steps, View, awaiting, blocking
-from sidelamb_handlers.metrics import BUCKETS_MS, hash_keys, histogram_keys
+from sidelamb_handlers.metrics import BUCKETS_MS, hash_keys, histogram_key, histogram_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,15 +102,16 @@ class Figures(View):
         return [at for at, _ in slices], found
 
     def _histogram(self, name: str, hours: int) -> Steps[list[int]]:
-        """Return how many attempts of a class took how long, by bucket; of the last 8 hours at most."""
+        """Return how many attempts of a class took how long, by bucket; beyond 8 hours of our workers alone."""
         totals = [0] * (len(BUCKETS_MS) + 1)
-        minutes = [at.timestamp() for at, _ in self._slices(min(hours, FINEST_H) * 60, MINUTE_S)]
-        keys = [self._keys(histogram_keys(name, t)[0]) for t in minutes]
-        for first in range(0, len(keys), PART):
-            reply = yield self._calls.read(*((key, "GET") for key in keys[first : first + PART]))
+        step, size = (MINUTE_S, 2) if hours <= FINEST_H else (TEN_S, 4)
+        stamps = [at.timestamp() for at, _ in self._slices(hours * 3600 // step, step)]
+        names = [histogram_keys(name, t)[0] if step == MINUTE_S else histogram_key(name, t) for t in stamps]
+        for first in range(0, len(names), PART):
+            reply = yield self._calls.read(*((self._keys(key), "GET") for key in names[first : first + PART]))
             for raw in reply:
-                for n in range(min(len(totals), len(raw or b"") // 2)):
-                    totals[n] += int.from_bytes(raw[2 * n : 2 * n + 2])
+                for n in range(min(len(totals), len(raw or b"") // size)):
+                    totals[n] += int.from_bytes(raw[size * n : size * (n + 1)])
         return totals
 
     def _marks(self, hours: int) -> Steps[list[Mark]]:

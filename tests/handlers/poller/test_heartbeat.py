@@ -251,7 +251,7 @@ class TestClock:
         assert caplog.messages == []
 
 
-async def test_metrics_of_the_answers_are_written_in_both_of_sidekiqs_forms(
+async def test_metrics_of_the_answers_are_written_in_both_of_sidekiqs_forms_and_in_ours(
     make_heartbeat, make_capsule, background, sandboxes, job, db
 ):
     @job
@@ -270,7 +270,8 @@ async def test_metrics_of_the_answers_are_written_in_both_of_sidekiqs_forms(
     for key in hashes:
         assert (db.hget(key, "work|p"), db.hget(key, "work|f")) == (b"3", b"1")
         assert db.ttl(key) > 0
-    assert len(db.keys("*work-*")) == 2
+    assert len(db.keys("*work-*")) == 3
+    assert len(db.keys("sidelamb:histogram:work-*")) == 1
     await heartbeat.beat()
     assert db.hget(hashes[0], "work|p") == b"3"
 

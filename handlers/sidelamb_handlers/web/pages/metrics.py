@@ -62,7 +62,7 @@ async def show_one(visit: Visit) -> Response:
         one=one,
         graph=_graph(one, times, marks),
         histogram=columns([(label, n, 0) for label, n in _buckets(counts)]),
-        histogram_hours=min(hours, FINEST_H),
+        untimed=_untimed(one, counts) if hours > FINEST_H else 0,
         percentiles=[(p, _percentile(counts, p / 100)) for p in (50, 90, 99)],
         hours=hours,
         choices=HOURS,
@@ -86,6 +86,11 @@ def _graph(one: ClassFigures, times: Sequence[dt.datetime], marks: Sequence[Mark
     whole = (times[-1] - times[0]).total_seconds() or 1
     places = [((mark.at - times[0]).total_seconds() / whole, mark.label) for mark in marks]
     return columns(values, [place for place in places if 0 <= place[0] <= 1])
+
+
+def _untimed(one: ClassFigures, counts: Sequence[int]) -> int:
+    """Return how many attempts that did not fail are in no histogram: other Sidekiq processes ran them."""
+    return max(0, one.processed - one.failed - sum(counts))
 
 
 def _buckets(counts: Sequence[int]) -> list[tuple[str, int]]:
