@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sidelamb.api.calls import Calls
 from sidelamb.errors import Malformed
@@ -76,21 +76,14 @@ def look(client: Client, queues: tuple[str, ...] = ()) -> Overview:
 
 
 def _queues(client: Client, names: list[str]) -> list[QueueState]:
-    keys, calls = client.store.keys, Calls(client.store.keys)
-    reads: list[tuple[Any, ...]] = []
-    for name in names:
-        reads += [(keys.queue(name), "LLEN"), (keys.alone(name), "LLEN"), (keys.queue(name), "LINDEX", -1)]
-    replies = client.link.run(calls.read(*reads)) if reads else []
+    found = client.link.run(Calls(client.store.keys).waiting(names)) if names else []
     now = time.time()
-    return [
-        QueueState(name, size + alone, _latency(oldest, now))
-        for name, size, alone, oldest in zip(names, replies[::3], replies[1::3], replies[2::3], strict=True)
-    ]
+    return [QueueState(name, one.size, _latency(one.head, now)) for name, one in zip(names, found, strict=True)]
 
 
-def _latency(raw: bytes | None, now: float) -> float | None:
+def _latency(raw: bytes, now: float) -> float | None:
     try:
-        since = decode(raw or b"").get("enqueued_at")
+        since = decode(raw).get("enqueued_at")
     except Malformed:
         return None
     if not isinstance(since, int | float) or isinstance(since, bool):

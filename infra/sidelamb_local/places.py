@@ -129,10 +129,10 @@ def known_queues(client: Client) -> list[str]:
 
 
 def places(client: Client) -> Iterator[Place]:
-    """Go through all sets and all queues."""
+    """Go through all sets, and all queues but those whose keys another program uses."""
     for name, cls in SETS.items():
         yield Place(name, cls(client))
-    for queue in sorted(one.name for one in Stats(client).queues()):
+    for queue in sorted(one.name for one in Stats(client).queues() if not one.foreign_key):
         try:
             yield Place(f"queue:{queue}", Queue(queue, client))
         except BadOption:  # a name that a foreign client gave, and that no queue can have

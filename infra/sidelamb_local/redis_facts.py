@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sidelamb.api.calls import Calls
 from sidelamb.keys import Keys
 from sidelamb.link import Link
 from sidelamb_handlers.gauges import STUCK_S
@@ -19,6 +20,7 @@ __all__ = ["RedisFacts", "judge_redis", "look_at_redis"]
 
 CLOCKS_S = 5.0
 """What clocks may differ by."""
+QUEUES_AT_ONCE = 500
 FULL = 0.8
 """Of maxmemory, above which a warning is due."""
 
@@ -35,6 +37,8 @@ class RedisFacts:
     namespace: str = ""
     dead_leases: int = 0
     """Those that nobody has reaped a minute after their deadline."""
+    foreign_keys: tuple[str, ...] = ()
+    """Those that should be lists of queues, and are another program's."""
 
 
 def look_at_redis(url: str, namespace: str = "") -> RedisFacts:
@@ -53,9 +57,19 @@ def look_at_redis(url: str, namespace: str = "") -> RedisFacts:
         identities: Iterable[bytes] = link.command(b"SMEMBERS", Keys(namespace).processes)
         alive = sum(bool(link.command(b"EXISTS", Keys(namespace)(one.decode()))) for one in identities)
         dead = link.command(b"ZCOUNT", Keys(namespace).leases, b"-inf", int(seconds) - STUCK_S)
-        return RedisFacts(link.address, info, ahead, alive, namespace, int(dead))
+        return RedisFacts(link.address, info, ahead, alive, namespace, int(dead), _foreign_keys(link, namespace))
     finally:
         link.close()
+
+
+def _foreign_keys(link: Link, namespace: str) -> tuple[str, ...]:
+    keys = Keys(namespace)
+    queues: list[bytes] = sorted(link.command(b"SMEMBERS", keys.queues))
+    found: list[str] = []
+    for first in range(0, len(queues), QUEUES_AT_ONCE):
+        waiting = link.run(Calls(keys).waiting(queues[first : first + QUEUES_AT_ONCE]))
+        found += [one.foreign_key for one in waiting if one.foreign_key]
+    return tuple(found)
 
 
 def parse_info(raw: bytes) -> dict[str, str]:
@@ -75,6 +89,7 @@ def judge_redis(facts: RedisFacts, clients: int) -> list[Finding]:
         *_clock(facts.ahead_s),
         _pollers(facts.pollers),
         *_leases(facts.dead_leases),
+        *_foreign(facts.foreign_keys),
     ]
 
 
@@ -146,6 +161,11 @@ def _leases(dead: int) -> list[Finding]:
         return []
     text = f"{dead:,} leases are long past their deadline, and their jobs wait in them"
     return [Finding(Sign.WRONG, f"{text}; see that the scheduler function runs: it gives them back")]
+
+
+def _foreign(keys: tuple[str, ...]) -> list[Finding]:
+    what = "is no list: another program uses this key of a queue, whose jobs are neither taken nor run"
+    return [Finding(Sign.WRONG, f"{key} {what}; rename or delete it") for key in keys]
 
 
 def _whole(info: Mapping[str, Any], name: str) -> int:

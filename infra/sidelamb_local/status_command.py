@@ -33,6 +33,11 @@ def worries(seen: Seen) -> list[str]:
     paused = [queue.name for queue in seen.queues if queue.is_paused]
     if paused:
         found.append(f"paused: {', '.join(paused)}")
+    found += [
+        f"the queue {queue.name} is no list: another program uses its key {queue.foreign_key}; rename or delete it"
+        for queue in seen.queues
+        if queue.foreign_key
+    ]
     if seen.oldest_s > OLD_S:
         found.append(f"the oldest job has waited {duration(seen.oldest_s * 1000)}")
     if seen.stuck:

@@ -58,6 +58,9 @@ DEAD_MOST = 10_000
 MARK_SCORE = -9_000_000_000_000_000
 """Of what stands at the head of the due periodic jobs to have the scheduler look at the app's modules."""
 
+NO_LIST = -2
+"""Instead of a length: the queue is none of ours."""
+
 _DAY_COUNTER_TTL_S = 5 * 365 * 86_400
 _DEPLOY_LOCK_S = 60
 _DEPLOY_MARKS_S = 90 * 86_400
@@ -169,9 +172,11 @@ class Look:
     expires: float | None
     """When the next lease expires."""
     waiting: dict[str, int]
-    """Jobs waiting by queue; paused queues are left out."""
+    """Jobs waiting by queue; paused queues and foreign ones are left out."""
     tick: float | None = None
     """When the next periodic job is due; below zero if that is yet to be found."""
+    foreign: frozenset[str] = frozenset()
+    """Queues that are no lists, because another program uses their keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,9 +347,11 @@ class Store:
 
         def read(reply: list[Any]) -> Look:
             due = [float(x) for x in reply[:2] if x]
-            waiting = {q: n for q, n in zip(queues, reply[4:], strict=True) if n >= 0}
+            lengths = dict(zip(queues, reply[4:], strict=True))
+            waiting = {q: n for q, n in lengths.items() if n >= 0}
+            foreign = frozenset(q for q, n in lengths.items() if n == NO_LIST)
             expires, tick = (float(x) if x else None for x in reply[2:4])
-            return Look(min(due, default=None), expires, waiting, tick)
+            return Look(min(due, default=None), expires, waiting, tick, foreign)
 
         return Call("look", keys, [len(queues), *queues], read)
 

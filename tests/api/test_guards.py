@@ -36,6 +36,12 @@ def test_locks_are_listed_found_and_given_back(client: Client, db: Any) -> None:
     assert locks.release_lost() == []
     db.delete(client.store.keys.queue("default"))
     assert locks.release_lost() == [lock]
+    jid = unique.using(client=client).enqueue(1)
+    db.sadd(client.store.keys.queues, "foo")
+    db.set(client.store.keys.queue("foo"), f'{{"jid":"{jid}"}}')
+    assert locks.release_lost() == []
+    db.delete(client.store.keys.queue("default"))
+    assert [lock.jid for lock in locks.release_lost()] == [jid], "what another program keeps is no job"
     unique.using(client=client).enqueue(1)
     assert Queue("default", client).clear() == 1
     assert locks.size() == 0

@@ -58,7 +58,24 @@ def test_the_numbers_are_those_of_redis(client, db):
     Queue("low", client).pause()
     s = Stats(client).summary()
     assert (s.processed, s.failed, s.enqueued, s.scheduled, s.dead) == (12, 3, 2, 1, 2)
-    assert Stats(client).queues() == [("low", 2, 0.0, True)]
+    assert Stats(client).queues() == [("low", 2, 0.0, True, "")]
+
+
+def test_a_queue_whose_key_another_program_uses_is_listed_and_counts_for_nothing_there(client, db):
+    k = client.store.keys
+    client.enqueue("Work", 1, queue="mail")
+    db.sadd(k.queues, "foo", "low")
+    db.set(k.queue("foo"), "x")
+    db.lpush(k.alone("foo"), payload("s"))
+    db.set(k.alone("low"), "x")
+    assert Stats(client).summary().enqueued == 2
+    assert Stats(client).queues() == [
+        ("foo", 1, 0.0, False, k.queue("foo").decode()),
+        ("mail", 1, 0.0, False, ""),
+        ("low", 0, 0.0, False, k.alone("low").decode()),
+    ]
+    assert Queue("foo", client).foreign_key() == k.queue("foo").decode()
+    assert Queue("mail", client).foreign_key() == ""
 
 
 def test_a_thousand_queues_are_listed_the_longest_first(client, db):

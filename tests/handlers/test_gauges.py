@@ -44,6 +44,15 @@ def test_a_queue_in_which_something_waits_has_a_line_of_its_own(client, db):
     assert of_queues[1]["OldestJobAge"] == pytest.approx(20, abs=5)
 
 
+def test_a_queue_whose_key_another_program_uses_hides_no_other(client, db):
+    wait(db, "mail", 1, 90)
+    db.sadd("queues", "foo")
+    db.set("queue:foo", "x")
+    first, *of_queues = told(client)
+    assert first["OldestJobAge"] == pytest.approx(90, abs=5)
+    assert [line["Queue"] for line in of_queues] == ["mail"]
+
+
 def test_a_paused_queue_raises_no_alarm(client, db):
     wait(db, "mail", 1, 9_000)
     db.sadd("paused", "mail")

@@ -407,6 +407,23 @@ def test_redis_and_namespace_come_from_the_file_too(sidelamb, db, redis_url, tmp
     assert [one["jid"] for one in sidelamb("jobs", "list", "retries", "--json").objects] == ["r1"]
 
 
+def test_a_queue_whose_key_another_program_uses_hides_no_other(sidelamb, filled):
+    filled.sadd("queues", "foo")
+    filled.set("queue:foo", "x")
+    foreign = "is no list: another program uses its key queue:foo; rename or delete it"
+    said = sidelamb("queues")
+    assert [" ".join(line.split()) for line in said.lines if line.split()[0] in {"mail", "foo"}] == [
+        "mail 2 0.0 ms",
+        f"foo 0 {foreign}",
+    ]
+    found = {q["name"]: (q["size"], q["foreign_key"]) for q in sidelamb("queues", "--json").objects}
+    assert found == {"mail": (2, ""), "foo": (0, "queue:foo")}
+    assert f"! the queue foo {foreign}" in sidelamb("status").out
+    assert f"the queue foo {foreign}" in json.loads(sidelamb("status", "--json").out)["worries"]
+    assert json.loads(sidelamb("jobs", "show", "q1", "--json").out)["in"] == "queue:mail"
+    assert sidelamb("jobs", "find", "q1").status == 0
+
+
 @pytest.mark.parametrize(
     "url",
     [
@@ -506,6 +523,16 @@ def test_a_dead_lease_and_a_missing_poller_are_found(sidelamb, app, db):
     assert status == 1
     assert any(text.startswith("1 leases are long past their deadline") for text in found)
     assert any(text.startswith("no poller is alive") for text in found)
+
+
+def test_a_queue_whose_key_another_program_uses_is_found(sidelamb, app, db):
+    db.sadd("queues", "mail", "foo")
+    db.set("queue:foo", "x")
+    status, found = of_doctor(sidelamb)
+    (text,) = [text for text in found if "queue:" in text]
+    assert text.startswith("queue:foo is no list: another program uses this key of a queue")
+    assert text.endswith("rename or delete it")
+    assert status == 1
 
 
 def test_a_clock_that_goes_wrong_is_found(sidelamb, app, monkeypatch):

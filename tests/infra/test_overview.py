@@ -36,6 +36,13 @@ def test_jobs_under_suspicion_are_counted_with_their_queue(db, redis_url):
     assert look(Client(redis_url)).queues[0].size == 1
 
 
+def test_a_queue_whose_key_another_program_uses_hides_no_other(db, redis_url):
+    db.sadd("queues", "mail", "foo")
+    db.set("queue:foo", "x")
+    db.lpush("queue:mail", "{}")
+    assert [(queue.name, queue.size) for queue in look(Client(redis_url)).queues] == [("foo", 0), ("mail", 1)]
+
+
 @pytest.mark.parametrize(
     "payload", [b"not json", b"[]", b'{"enqueued_at":"yesterday"}', b'{"enqueued_at":true}', b"{}"]
 )

@@ -341,6 +341,7 @@ CASES: dict[str, Callable[[Link], Call[Any]]] = {
     "shift": _shift,
     "signal": _after(lambda link: link.command("SADD", "processes", "me"), API.signal("me", "TSTP")),
     "state": lambda _: STATES.read("j1"),
+    "waiting": _after(_lone_queue, API.waiting(["a", "b"])),
     "walk": _after(lambda link: _sets(link, "retry"), API.walk(b"retry", NOW - 1, b"", 10)),
     "take": lambda _: API.take([HOLD, PASS, FILL, RESET]),
     "register": lambda _: TIMETABLE.register("p", b"{}", NOW),

@@ -71,6 +71,7 @@ class Lookout:
         self._invoker = invoker
         self._waking: asyncio.Task[None] | None = None
         self._woken_for: float | None = None
+        self._foreign: frozenset[str] = frozenset()
         self._not_before = 0.0
         self._claimed_until = 0.0
         self._backoff = EVERY_S
@@ -93,6 +94,10 @@ class Lookout:
                 await asyncio.wait_for(self._done.wait(), max(LEAST_S, left))
 
     def _tell(self, look: Look) -> None:
+        for queue in sorted(look.foreign - self._foreign):
+            key = self._store.keys.queue(queue).decode()
+            log.warning("%s is no list, so its jobs do not run: another program uses it; rename or delete it", key)
+        self._foreign = look.foreign
         for peek in self._peeks:
             peek.looked(look.waiting.get(peek.queue))
         for capsule in self._capsules:

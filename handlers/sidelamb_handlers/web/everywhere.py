@@ -78,7 +78,8 @@ async def look(client: Client, text: str, place: str = "", cursor: int = 0, look
     """
     end = time.monotonic() + SCANNED_S
     hits: dict[tuple[str, str, str], Hit] = {}
-    queues = {spoken(raw): raw for raw in await Stats(client).alisted()}
+    listed = await Stats(client).alisted()
+    queues = {spoken(raw): raw for raw, queue in listed.items() if not queue.foreign_key}
     left, at = _places(queues), _place(place)
     left = [one for one in left if at is None or one >= at]
     while left:

@@ -58,6 +58,9 @@ def _pollers(summary: Summary, processes: Sequence[Process]) -> Iterator[Sentenc
 
 
 def _queues(queues: Sequence[QueueStats]) -> Iterator[Sentence]:
+    for queue in [one for one in queues if one.foreign_key][:3]:
+        text = Markup("The queue {} is no list: another program uses its key {}; rename or delete it.")
+        yield Sentence("bad", text.format(_called(queue), _isolated(queue.foreign_key)), "/queues")
     for queue in sorted(queues, key=lambda one: -one.latency_s)[:3]:
         if queue.is_paused and queue.size:
             text = Markup("{} is paused, and {} in it.").format(_called(queue), many(queue.size, "job"))
@@ -71,7 +74,11 @@ def _queues(queues: Sequence[QueueStats]) -> Iterator[Sentence]:
 def _called(queue: QueueStats) -> str:
     """Return its name, so that what is no name of ours turns nothing of the sentence round."""
     name = brief(queue.name, MOST_LETTERS) or "no name"
-    return name if is_queue_name(name) else Markup("<bdi>{}</bdi>").format(name)
+    return name if is_queue_name(name) else _isolated(name)
+
+
+def _isolated(name: str) -> Markup:
+    return Markup("<bdi>{}</bdi>").format(brief(name, MOST_LETTERS))
 
 
 def _failures(hour: Sequence[Minute]) -> Iterator[Sentence]:

@@ -41,4 +41,5 @@ def _row(one: QueueStats) -> list[str]:
     from sidelamb_local.view import duration
 
     waited = duration(one.latency_s * 1000) if one.size else ""
-    return [one.name, f"{one.size:,}", waited, "paused" * one.is_paused]
+    foreign = f"is no list: another program uses its key {one.foreign_key}; rename or delete it"
+    return [one.name, f"{one.size:,}", waited, foreign if one.foreign_key else "paused" * one.is_paused]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sidelamb.keys import Keys
     from sidelamb.store import Arg
 
-__all__ = ["Calls", "Shift"]
+__all__ = ["Calls", "Shift", "Waiting"]
 
 SIGNAL_S = 60
 """A signal that nobody reads is forgotten after so many seconds, as Sidekiq's are."""
@@ -26,6 +26,17 @@ WALK_BYTES = 4 * 1024 * 1024
 SEARCHED_MOST = 5_000
 """Jobs in queues, schedule and retry among which `lost` looks for some; Redis stands still for it, some 10 ms."""
 SEARCHED_BYTES = 4 * 1024 * 1024
+
+
+class Waiting(NamedTuple):
+    """What waits in a queue."""
+
+    size: int
+    """Jobs under suspicion included."""
+    head: bytes
+    """The job that is next to run; empty if there is none."""
+    foreign_key: str
+    """The queue's key that is no list, because another program uses it; empty if there is none."""
 
 
 class Shift(NamedTuple):
@@ -61,6 +72,17 @@ class Calls:
             keys.append(key if isinstance(key, bytes) else str(key).encode())
             args += [name, len(rest), *rest]
         return Call("read", keys, args, list)
+
+    def waiting(self, queues: Sequence[str | bytes]) -> Call[list[Waiting]]:
+        """Read what waits in some queues, at one instant."""
+        k = self._keys
+        keys = [*map(k.queue, queues), *map(k.alone, queues)]
+
+        def read(reply: list[Any]) -> list[Waiting]:
+            triples = zip(reply[::3], reply[1::3], reply[2::3], strict=True)
+            return [Waiting(n, head, key.decode(errors="backslashreplace")) for n, head, key in triples]
+
+        return Call("waiting", keys, [], read)
 
     def walk(self, source: bytes, score: float, raw: bytes, most: int) -> Call[list[bytes]]:
         """Read entries of a set with scores, on from behind an entry; fewer than `most` if they are large."""

@@ -69,6 +69,11 @@ class Queue(View):
         waiting, alone = yield self._calls.read((self._list, "LLEN"), (self._alone, "LLEN"))
         return int(waiting + alone)
 
+    def _foreign_key(self) -> Steps[str]:
+        """Return its key that is no list, because another program uses it; empty if there is none."""
+        (waiting,) = yield self._calls.waiting([self.raw])
+        return str(waiting.foreign_key)
+
     def _latency(self) -> Steps[float]:
         """Return seconds since the job that is next to run was enqueued; 0 for an empty queue."""
         waiting, alone = yield self._calls.read((self._list, "LINDEX", -1), (self._alone, "LINDEX", -1))
@@ -179,6 +184,7 @@ class Queue(View):
         return bool(paused)
 
     size, asize = blocking(_size), awaiting(_size)
+    foreign_key, aforeign_key = blocking(_foreign_key), awaiting(_foreign_key)
     latency, alatency = blocking(_latency), awaiting(_latency)
     page, apage = blocking(_page), awaiting(_page)
     search, asearch = blocking(_search), awaiting(_search)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sidelamb.api.queue import Queue
 from sidelamb.api.record import JobRecord
 from sidelamb.api.steps import Steps, View, awaiting, blocking
 from sidelamb.errors import BadArgument
 from sidelamb.lenient import epoch_s
+
+if TYPE_CHECKING:
+    from sidelamb.api.calls import Waiting
 
 __all__ = ["Day", "QueueStats", "Stats", "Summary"]
 
@@ -27,6 +30,8 @@ class QueueStats(NamedTuple):
     latency_s: float
     """Seconds since the job that is next to run was enqueued."""
     is_paused: bool
+    foreign_key: str = ""
+    """Its key that is no list, because another program uses it: what is there counts as nothing."""
 
 
 class Day(NamedTuple):
@@ -75,7 +80,7 @@ class Stats(View):
             (k.processes, "SCARD"),
         )
         processed, failed, *sizes = (_whole(value) for value in reply)
-        return Summary(processed, failed, sum(n for _, n, _, _ in queues), *sizes)
+        return Summary(processed, failed, sum(waiting.size for _, waiting, _ in queues), *sizes)
 
     def _queues(self) -> Steps[list[QueueStats]]:
         """Return all queues, the longest first; a paused one also while it is empty."""
@@ -84,10 +89,11 @@ class Stats(View):
     def _listed(self) -> Steps[dict[bytes, QueueStats]]:
         """Return the same by the bytes of their names: another client's need not be UTF-8 (see `Queue.listed`)."""
         now, found = self._now(), {}
-        for raw, size, oldest, paused in (yield from self._sizes()):
-            since = epoch_s(JobRecord(oldest).payload.get("enqueued_at")) if oldest else None
+        for raw, waiting, paused in (yield from self._sizes()):
+            since = epoch_s(JobRecord(waiting.head).payload.get("enqueued_at")) if waiting.head else None
             waits = max(0.0, now - since) if since is not None else 0.0
-            found[raw] = QueueStats(raw.decode(errors="backslashreplace"), size, waits, paused)
+            name = raw.decode(errors="backslashreplace")
+            found[raw] = QueueStats(name, waiting.size, waits, paused, waiting.foreign_key)
         return dict(sorted(found.items(), key=lambda one: (-one[1].size, one[1].name)))
 
     def _history(self, days: int = 30, until: dt.date | None = None) -> Steps[list[Day]]:
@@ -122,10 +128,10 @@ class Stats(View):
         """Return one queue."""
         return Queue(name, self._client)
 
-    def _sizes(self) -> Steps[list[tuple[bytes, int, bytes | None, bool]]]:
-        """Return (name, size, next job to run, paused) of every queue, 500 a round trip."""
+    def _sizes(self) -> Steps[list[tuple[bytes, Waiting, bool]]]:
+        """Return (name, what waits, paused) of every queue, 500 a round trip."""
         k, cursor = self._keys, 0
-        found: dict[bytes, tuple[bytes, int, bytes | None, bool]] = {}
+        found: dict[bytes, tuple[bytes, Waiting, bool]] = {}
         while True:
             (after, listed), paused = yield self._calls.read(
                 (k.queues, "SSCAN", cursor, "COUNT", PAGE), (k.paused, "SMEMBERS")
@@ -133,15 +139,8 @@ class Stats(View):
             paused = frozenset(paused)
             names = [*listed, *paused.difference(listed)] if cursor == 0 else listed
             for part in (names[i : i + PAGE] for i in range(0, len(names), PAGE)):
-                commands: list[tuple[bytes | str | int, ...]] = []
-                for raw in part:
-                    waiting, alone = k.queue(raw), k.alone(raw)
-                    commands += [(waiting, "LLEN"), (alone, "LLEN")]
-                    commands += [(waiting, "LINDEX", -1), (alone, "LINDEX", -1)]
-                reply = yield self._calls.read(*commands)
-                for n, raw in enumerate(part):
-                    size, suspects, oldest, suspect = reply[4 * n : 4 * n + 4]
-                    found[raw] = (raw, int(size + suspects), suspect or oldest, raw in paused)
+                reply = yield self._calls.waiting(part)
+                found |= {raw: (raw, waiting, raw in paused) for raw, waiting in zip(part, reply, strict=True)}
             cursor = int(after)
             if cursor == 0:
                 return list(found.values())

@@ -20,7 +20,12 @@ for l = 1, L do known[ARGV[first_id + l - 1]] = true end
 for i = now + 1, #ARGV do missing[ARGV[i]] = true end
 
 local total = redis.call('ZCARD', KEYS[3]) + redis.call('ZCARD', KEYS[4])
-for k = 5, 4 + 2 * Q do total = total + redis.call('LLEN', KEYS[k]) end
+local is_set_or_list = { [3] = true, [4] = true }
+for k = 5, 4 + 2 * Q do
+  local n = redis.pcall('LLEN', KEYS[k])
+  is_set_or_list[k] = type(n) == 'number' -- in what another program keeps there is no job of ours
+  total = total + (is_set_or_list[k] and n or 0)
+end
 if total > tonumber(ARGV[1]) then return nil end
 for _, queue in ipairs(redis.call('SMEMBERS', KEYS[2])) do
   if not known_queues[queue] then return nil end
@@ -37,7 +42,7 @@ end
 local STEP = 50
 for k = 3, 4 + 2 * Q do
   local read, at = k > 4 and 'LRANGE' or 'ZRANGE', 0
-  while seen(redis.call(read, KEYS[k], at, at + STEP - 1)) do at = at + STEP end
+  while is_set_or_list[k] and seen(redis.call(read, KEYS[k], at, at + STEP - 1)) do at = at + STEP end
   if left <= 0 then return nil end
 end
 for l = 1, L do

@@ -15,6 +15,7 @@
 -- Spread, then pack: with fewer jobs than slots one job a lease, else ceil(jobs / slots) up to the limits.
 -- A payload that is over the limit of bytes gets a lease of its own; the caller decides about it.
 -- Jobs under suspicion (alone) come first, one a lease.
+-- A queue that is no list, because another program uses its key, counts as empty: the others are served.
 -- In flight are the jobs of leases that live: an entry of a lease that is gone, however it went, counts for nothing.
 -- KEEPS a job is in exactly one place; the capsule never has more leases than its cap, a queue no more jobs in them.
 -- REPEAT by lease id: if any of the leases exists, what they hold is returned and nothing is taken.
@@ -50,10 +51,14 @@ local paused = {}
 if redis.call('SCARD', KEYS[3]) > 0 then
   for q = 1, Q do paused[q] = redis.call('SISMEMBER', KEYS[3], ARGV[first_name + q]) == 1 end
 end
+local function length_of(key)
+  local n = redis.pcall('LLEN', key)
+  return type(n) == 'number' and n or 0
+end
 local length, suspects, waiting, waiting_alone, held_back = {}, {}, 0, 0, {}
 for q = 1, Q do
-  length[q] = redis.call('LLEN', KEYS[3 + q])
-  suspects[q] = redis.call('LLEN', KEYS[first_alone + q])
+  length[q] = length_of(KEYS[3 + q])
+  suspects[q] = length_of(KEYS[first_alone + q])
   if paused[q] then
     if length[q] + suspects[q] > 0 then held_back[#held_back + 1] = ARGV[first_name + q] end
     length[q], suspects[q] = 0, 0

@@ -96,6 +96,34 @@ class TestServing:
             calls.pop(inside, None)
         assert calls == {}
 
+    async def test_a_queue_whose_key_another_program_uses_is_named_once_and_the_others_are_served(
+        self, start, sandboxes, ran, db, caplog
+    ):
+        db.sadd("queues", "foo")
+        db.set("queue:foo", "x")
+        push(db, payload("work", 0, queue="default"))
+        start(sandboxes, queues=("foo", "default"))
+        await soon(lambda: len(ran) == 1)
+        push(db, *(payload("work", n, queue="default") for n in range(1, 20)))
+        await soon(lambda: len(ran) == 20)
+        named = "queue:foo is no list, so its jobs do not run: another program uses it; rename or delete it"
+        await soon(lambda: named in caplog.messages)
+        db.delete("queue:foo")
+        push(db, payload("work", 20, queue="foo"), queue="foo")
+        await soon(lambda: len(ran) == 21)
+        assert [line for line in caplog.messages if "queue:foo" in line] == [named]
+        assert "refused" not in caplog.text
+
+    async def test_a_queue_whose_key_another_program_uses_makes_nobody_spin(self, start, sandboxes, db):
+        db.set("queue:foo", "x")
+        poller, _ = start(sandboxes, queues=("foo", "default"))
+        await idle(poller, db)
+        db.config_resetstat()
+        await asyncio.sleep(1)
+        calls = {name.removeprefix("cmdstat_"): stat["calls"] for name, stat in db.info("commandstats").items()}
+        assert calls["evalsha"] <= 5
+        assert "blmove" not in calls
+
     async def test_a_paused_queue_with_jobs_makes_nobody_spin(self, start, sandboxes, db):
         db.sadd("paused", "default")
         push(db, payload("work", 1))

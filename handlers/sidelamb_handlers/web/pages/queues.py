@@ -34,12 +34,16 @@ async def show(visit: Visit) -> Response:
 async def show_one(visit: Visit) -> Response:
     """Show one queue's jobs, the newest first."""
     queue = await queue_of(visit.said("name"), visit.client)
+    if foreign_key := await queue.aforeign_key():
+        paused = await queue.ais_paused()
+        return await visit.page("queue.html", called=queue.name, is_paused=paused, foreign_key=foreign_key)
     size = await queue.asize()
     page, pages = paged(visit.said.number("page"), size, SIZE)
     records = await queue.apage(page, SIZE)
     return await visit.page(
         "queue.html",
         called=queue.name,
+        foreign_key="",
         name=spoken(queue.raw),
         size=size,
         latency=await queue.alatency(),
