@@ -10,13 +10,13 @@ A handle is a text, the id: it can be stored, compared, sent as an argument. `Ha
 from __future__ import annotations
 
 import json
+import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from sidelamb.errors import SidelambError
 from sidelamb.late import late_import
-from sidelamb.lenient import number
 from sidelamb.results import OVER, bell_key, status_key
 
 if TYPE_CHECKING:
@@ -24,7 +24,17 @@ if TYPE_CHECKING:
 
     from sidelamb.client import Client
 
-__all__ = ["Handle", "JobFailed", "NoResult", "NotFinished", "Progress", "Status", "bare"]
+__all__ = [
+    "Handle",
+    "JobFailed",
+    "NoResult",
+    "NotFinished",
+    "Progress",
+    "Status",
+    "bare",
+    "fields_of",
+    "status_of",
+]
 
 T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
@@ -115,12 +125,12 @@ class Handle(str, Generic[R_co]):
         Raises:
             RedisError: Redis is away.
         """
-        return _status(_fields(self._through.link.command("HGETALL", self._key(status_key(self)))))
+        return status_of(fields_of(self._through.link.command("HGETALL", self._key(status_key(self)))))
 
     async def astatus(self) -> Status:
         """`status` for async code."""
         link = await self._through.loop_link()
-        return _status(_fields(await link.command("HGETALL", self._key(status_key(self)))))
+        return status_of(fields_of(await link.command("HGETALL", self._key(status_key(self)))))
 
     @overload
     def result(self: Handle[Coroutine[Any, Any, T]], timeout: float | None = None) -> T: ...
@@ -141,7 +151,7 @@ class Handle(str, Generic[R_co]):
         link = self._through.link
         look = ("HGETALL", self._key(status_key(self)))
         for wait_s in _waits(self, timeout):
-            found = _fields(link.command(*look))
+            found = fields_of(link.command(*look))
             if _is_over(self, found):
                 return _value(self, found)
             if wait_s > 0:
@@ -157,7 +167,7 @@ class Handle(str, Generic[R_co]):
         link = await self._through.loop_link()
         look = ("HGETALL", self._key(status_key(self)))
         for wait_s in _waits(self, timeout):
-            found = _fields(await link.command(*look))
+            found = fields_of(await link.command(*look))
             if _is_over(self, found):
                 return _value(self, found)
             if wait_s > 0:
@@ -205,12 +215,14 @@ def _waits(handle: Handle[Any], timeout: float | None) -> Iterator[float]:
     raise NotFinished(f"the job with jid {str(handle)!r} has not ended within {timeout:g} s")
 
 
-def _fields(reply: Sequence[bytes]) -> dict[str, str]:
+def fields_of(reply: Sequence[bytes]) -> dict[str, str]:
+    """Return the fields of a status, as Redis answers HGETALL."""
     pairs = zip(reply[::2], reply[1::2], strict=True)
-    return {name.decode(): value.decode(errors="replace") for name, value in pairs}
+    return {name.decode(errors="replace"): value.decode(errors="replace") for name, value in pairs}
 
 
-def _status(found: Mapping[str, str]) -> Status:
+def status_of(found: Mapping[str, str]) -> Status:
+    """Return what the fields of a status say; its state is `unknown` if there are none."""
     times = {n: _number(found.get(n)) for n in ("enqueued_at", "due_at", "started_at", "finished_at")}
     state = found.get("state", "unknown")
     if state == "scheduled" and (times["due_at"] or 0.0) <= time.time():
@@ -227,17 +239,19 @@ def _status(found: Mapping[str, str]) -> Status:
 
 
 def _progress(text: str | None) -> Progress | None:
-    if not text:
-        return None
-    done, total, note = json.loads(text)
+    try:
+        done, total, note = json.loads(text or "null")
+    except (ValueError, TypeError, RecursionError):
+        return None  # none yet, or not written by us
     return Progress(done, total, note)
 
 
 def _number(text: str | None) -> float | None:
     try:
-        return number(float(text)) if text else None
+        value = float(text) if text else math.nan
     except ValueError:
         return None
+    return value if math.isfinite(value) else None
 
 
 def _is_over(handle: str, found: Mapping[str, str]) -> bool:
@@ -251,7 +265,7 @@ def _is_over(handle: str, found: Mapping[str, str]) -> bool:
 
 def _value(handle: Handle[Any], found: Mapping[str, str]) -> Any:
     if found["state"] != "succeeded":
-        raise JobFailed(str(handle), _status(found))
+        raise JobFailed(str(handle), status_of(found))
     if "unkept" in found:
         raise NoResult(f"{found.get('name', 'the job')} (jid {handle!s}) has succeeded, but {found['unkept']}")
     return json.loads(found["result"])

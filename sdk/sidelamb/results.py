@@ -81,6 +81,8 @@ def ending(ended: Ended) -> Iterator[Effect]:
     fields["finished_at"] = ended.now
     if state == "succeeded":
         fields |= kept(ended.result)
+        if ended.payload.get("sealed") is not None:
+            fields["sealed"] = 1  # for who shows it: the payload that said so is gone
     yield _effect("result", ended.payload, number(ended.payload.get("result_ttl")) or 0.0, fields)
 
 

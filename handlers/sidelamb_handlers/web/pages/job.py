@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from sidelamb.api import Leases
 from sidelamb.errors import BadArgument
 from sidelamb_handlers.web.finding import SETS, in_lease, in_queue, in_set, the_set
+from sidelamb_handlers.web.kept import kept_of
 from sidelamb_handlers.web.life import life
 from sidelamb_handlers.web.logs import lines_of
 from sidelamb_handlers.web.page import Done, Page
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 SHOWN_BYTES = 64 * 1024
 """Of a payload or of arguments, on its page; the rest is counted."""
+
+
+KEPT = "kept"
+"""Where a job is of which only what it keeps is left."""
 
 
 async def _record(visit: Visit) -> JobRecord | None:
@@ -47,10 +52,10 @@ async def show(visit: Visit, *, problem: str = "", status: int = 200) -> Respons
     record, where = await _record(visit), visit.said("in")
     lease = await Leases(visit.client).afind(visit.said("name")) if where == "lease" else None
     if record is None or (where == "lease" and lease is None):
-        back = where if where in SETS else "busy" if where == "lease" else "queues"
-        return await visit.page("gone.html", status=404, back=back, jid=visit.said("jid"))
+        return await _gone(visit, where, visit.said("jid"))
     moments = life(record, where, visit.now, lease)
     hidden = record.is_encrypted
+    keeps = "result_ttl" in record.payload
     args, kwargs = _text(record.args), _text(record.kwargs)
     is_long = len(args) + len(kwargs) > SHOWN_BYTES
     return await visit.page(
@@ -63,6 +68,7 @@ async def show(visit: Visit, *, problem: str = "", status: int = 200) -> Respons
         number=visit.said.number("page"),
         lease=visit.said("name") if where == "lease" else "",
         waits_in=visit.said("name") if where == "queue" else "",
+        kept=await kept_of(visit.client, record.jid, is_encrypted=hidden) if keeps else None,
         life=[(moment, _lines(moment, record.jid)) for moment in moments],
         hidden=hidden,
         args=visit.said("args") if problem else args[:SHOWN_BYTES],
@@ -76,6 +82,15 @@ async def show(visit: Visit, *, problem: str = "", status: int = 200) -> Respons
         can_edit=where in SETS and not hidden and not record.malformed and not is_long,
         logs=lines_of(record.jid, record.created_at.timestamp() if record.created_at else None),
     )
+
+
+async def _gone(visit: Visit, where: str, jid: str) -> Response:
+    """Show what is kept of a job that is not there any more, or where to look for it."""
+    kept = await kept_of(visit.client, jid)
+    if kept is not None and (kept.is_gone or where == KEPT):
+        return await visit.page("kept.html", kept=kept, jid=jid, logs=lines_of(jid, kept.status.enqueued_at))
+    back = {"lease": "busy", KEPT: "search"}.get(where, where if where in SETS else "queues")
+    return await visit.page("gone.html", status=404, back=back, jid=jid)
 
 
 async def act(visit: Visit) -> Done:
