@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Attempt", "Runner"]
 
+_ASKED = FIELDS | {"carries", "doomed", "expiry", "given", "sealed", "timeout"}
+"""Fields by which a payload asks for more than that its function is called."""
+
 LOOK_S = 1.0
 """Between two looks whether a running job was cancelled, however often it asks."""
 
@@ -52,8 +55,14 @@ class Attempt:
     lease: str
     states: States | None = None
     """The way to what it leaves in Redis between executions; None for a worker without Redis."""
+    token: str = ""
+    """What the claim of its lease is known by."""
+    deadline: float = 0.0
+    """Epoch s beyond which its invocation cannot live."""
     job: Job[..., Any] | None = None
     timeout_s: float | None = None
+    is_plain: bool = False
+    """Its function is called, and that is all: decoded, with nothing asked for by its payload, and without a limit."""
     started_at: float = 0.0
     """Epoch s; 0 while it has not started."""
     ended_at: float = 0.0
@@ -70,10 +79,6 @@ class Attempt:
     """It was cancelled, when that was last looked for."""
     look_at: float = 0.0
     """Before this second of the monotonic clock it is not looked for again."""
-    token: str = ""
-    """What the claim of its lease is known by."""
-    deadline: float = 0.0
-    """Epoch s beyond which its invocation cannot live."""
     interrupt: Callable[[], object] | None = None
     """Asks the running code to stop."""
 
@@ -189,17 +194,25 @@ class Runner:
             return lambda: self._judge.malformed(a, "no class")
         if not isinstance(payload.get("args", []), list) or not isinstance(payload.get("kwargs", {}), dict):
             return lambda: self._judge.malformed(a, "args must be a list and kwargs an object")
-        a.job = self._registry.find(payload["class"]) or _own(payload["class"])
+        job = a.job = self._registry.find(payload["class"]) or _own(payload["class"])
+        if job is not None and job.options.limit is None and _ASKED.isdisjoint(payload):
+            a.is_plain, a.timeout_s = True, job.options.timeout_s
+            return None
         if payload.get("doomed") is True:
             return lambda: self._judge.laid_to_rest(a)
         expiry = number(payload.get("expiry"))
         if expiry is not None and expiry < self._clock():
             return self._judge.expired
-        if a.job is None:
+        if job is None:
             return lambda: self._judge.unknown(a)
         in_payload = number(payload.get("timeout")) or 0.0
-        a.timeout_s = in_payload if in_payload > 0 else a.job.options.timeout_s
+        a.timeout_s = in_payload if in_payload > 0 else job.options.timeout_s
         return None
+
+    def run(self, a: Attempt) -> Decision:
+        """Take an attempt through all its steps and return what becomes of its job."""
+        decide = self.decode(a)
+        return self.attempt(a) if decide is None else decide()
 
     def is_iterable(self, a: Attempt) -> bool:
         """Say whether an attempt, decoded or not, is of an iterable job that this worker knows."""
@@ -210,7 +223,7 @@ class Runner:
         """Run a decoded attempt and return what becomes of its job."""
         token = running.set(a)
         try:
-            if self._gate is not None and _uses_features(a):
+            if self._gate is not None and not a.is_plain:
                 try:
                     refused = self._gate(a)
                 except RedisRefused as error:  # nobody can say whether it may run
@@ -257,7 +270,7 @@ class Runner:
             raise LookupError(a.name)
         if job.is_iterable:
             return self._iterate(a, job)
-        args, kwargs = _arguments(a, job, payload)
+        args, kwargs = _arguments(a, job)
         if job.options.idempotent:
             with late_import:
                 from sidelamb_handlers.idempotent import once  # noqa: PLC0415 - only for jobs that ask for it
@@ -265,6 +278,8 @@ class Runner:
             value = once(a, args, kwargs, lambda: self._effect(a, job, args, kwargs))
         else:
             value = self._effect(a, job, args, kwargs)
+        if a.is_plain:
+            return value
         if payload.get("carries"):
             with late_import:
                 from sidelamb.workflows.carrying import carried  # noqa: PLC0415 - only for steps of workflows
@@ -290,7 +305,7 @@ class Runner:
         if goes_on_with is None:
             return
         try:
-            args, kwargs = _arguments(a, job, a.payload)
+            args, kwargs = _arguments(a, job)
             items: Any = job(*args, **{**kwargs, **goes_on_with})
             if isinstance(items, AsyncGeneratorType):
                 self._run_async(a, iteration.arun(items))
@@ -313,16 +328,17 @@ def _own(name: str) -> Job[..., Any] | None:
     return found
 
 
-def _arguments(a: Attempt, job: Job[..., Any], payload: Any) -> tuple[Sequence[Any], dict[str, Any]]:
+def _arguments(a: Attempt, job: Job[..., Any]) -> tuple[Sequence[Any], dict[str, Any]]:
     """Return what the payload's arguments are for the function."""
-    if payload.get("sealed") is None:
+    payload = a.payload
+    if a.is_plain or payload.get("sealed") is None:
         args, kwargs = payload.get("args", ()), payload.get("kwargs", {})
     else:
         with late_import:
             from sidelamb.seal import opened  # noqa: PLC0415 - only for jobs that encrypt their arguments
 
         args, kwargs = opened(payload)
-    if payload.get("given") is not None:
+    if not a.is_plain and payload.get("given") is not None:
         with late_import:
             from sidelamb_handlers.given import given  # noqa: PLC0415 - only for callbacks
 
@@ -333,8 +349,3 @@ def _arguments(a: Attempt, job: Job[..., Any], payload: Any) -> tuple[Sequence[A
 
 def _wrapped(layer: ServerMiddleware, a: Attempt, call: CallNext) -> CallNext:
     return lambda: layer(a, call)
-
-
-def _uses_features(a: Attempt) -> bool:
-    """Whether something is to be done before a run: its payload says so, or the job has a limit since."""
-    return not FIELDS.isdisjoint(a.payload) or (a.job is not None and a.job.options.limit is not None)

@@ -33,26 +33,27 @@ class Leftovers:
 
     def __init__(self, states: States | None) -> None:
         self.states = states
-        self._marked: set[str] = set()
+        self.marked: set[str] = set()
+        """Ids of jobs and batches that are cancelled."""
         self._done: list[str] = []
 
     def look(self, payloads: Sequence[Any]) -> None:
         """Learn which jobs are cancelled."""
         if self.states is not None:
-            self._marked = self.states.cancelled(payloads)
+            self.marked = self.states.cancelled(payloads)
 
     def is_marked(self, attempt: Attempt) -> bool:
         """Say whether a job is cancelled."""
-        if not self._marked or attempt.jid not in self._marked:
+        if attempt.jid not in self.marked:
             return False
         attempt.has_state = True
         return True
 
     def is_in_a_marked_batch(self, attempt: Attempt) -> bool:
         """Say whether a job's batch, or one that this is in, is cancelled."""
-        if not self._marked or not isinstance(attempt.payload, dict):
+        if not isinstance(attempt.payload, dict):
             return False
-        return not self._marked.isdisjoint(batches_of(attempt.payload))
+        return not self.marked.isdisjoint(batches_of(attempt.payload))
 
     def ended(self, attempt: Attempt, decision: Decision) -> None:
         """Note what became of a job."""

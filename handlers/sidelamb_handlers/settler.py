@@ -77,9 +77,10 @@ class Settler:
         error: BaseException | None = None,
     ) -> None:
         """Note what became of a job; with its payload, what it returned or its error, also for its features."""
-        decision = with_effects(decision, payload, self._clock(), result, error)
-        if decision.effects:
-            self._names[field] = f"{payload.get('class')} {payload.get('jid')}"
+        if payload is not None:
+            decision = with_effects(decision, payload, self._clock(), result, error)
+            if decision.effects:
+                self._names[field] = f"{payload.get('class')} {payload.get('jid')}"
         if self._capped and (queue := source_of(field)[0]) in self._capped:
             leave = Effect("leave", (f"sidelamb:in-flight:{queue}",), (self._lease,))
             decision = replace(decision, effects=(*decision.effects, leave))

@@ -128,7 +128,10 @@ class Watch:
     def _decide(self, attempt: Attempt, decision: Decision) -> None:
         self._stopping.pop(attempt.field, None)
         self.started += attempt.started_at > 0
-        self._settler.add(attempt.field, decision, attempt.payload, attempt.result, attempt.error)
+        if attempt.is_plain:
+            self._settler.add(attempt.field, decision)
+        else:
+            self._settler.add(attempt.field, decision, attempt.payload, attempt.result, attempt.error)
         self._on_end(attempt, decision)
 
     def _is_late(self) -> bool:

@@ -266,13 +266,10 @@ class Worker:
 
     def _read(self, job: Invocation, token: str) -> _Read:
         """Return an attempt at each job, if it will not run with what decides about it; none is ours yet."""
-        states, request_id = None if job.detached else self._states, token.partition("/")[0]
+        of_all = (token.partition("/")[0], job.lease, None if job.detached else self._states, token, job.deadline)
         read: _Read = []
         for field, payload in zip(job.fields, job.jobs, strict=True):
-            queue = source_of(field)[0]
-            attempt = Attempt(
-                field, queue, payload, request_id, job.lease, states, token=token, deadline=job.deadline
-            )
+            attempt = Attempt(field, source_of(field)[0], payload, *of_all)
             read.append((attempt, self._runner.decode(attempt)))
         return read
 
@@ -280,8 +277,9 @@ class Worker:
         """Return the attempts to run; note what becomes of the others."""
         attempts = []
         for attempt, decide in read:
-            if left.is_in_a_marked_batch(attempt) or (
-                left.is_marked(attempt) and not self._runner.is_iterable(attempt)
+            if left.marked and (
+                left.is_in_a_marked_batch(attempt)
+                or (left.is_marked(attempt) and not self._runner.is_iterable(attempt))
             ):
                 decision = cancelled(self._clock())
             elif decide is None:  # an iterable job sees by itself that it is marked, and tells its callbacks

@@ -123,8 +123,7 @@ def run_job(job: Job[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> 
     )
     attempt = Attempt("0:" + job.options.queue, job.options.queue, payload, "local", "local")
     _call((*sandbox_starts, *invocation_starts))
-    decide = runner.decode(attempt)
-    decision = runner.attempt(attempt) if decide is None else decide()
+    decision = runner.run(attempt)
     _call(invocation_ends)
     if isinstance(attempt.error, KeyboardInterrupt):
         raise KeyboardInterrupt

@@ -119,14 +119,13 @@ def lease_field(index: int, queue: str, *, alone: bool = False) -> str:
 
 def source_of(field: str) -> tuple[str, bool]:
     """Return (queue, was it under suspicion) of a lease field; one that names no queue means `default`."""
-    digits = _digits(field)
-    return field[digits + 1 :] or "default", field[digits : digits + 1] == FROM_ALONE
+    rest = field.lstrip(_DIGITS)
+    return rest[1:] or "default", rest[:1] == FROM_ALONE
 
 
 def index_of(field: str) -> int:
     """Return a lease field's place among the others."""
-    return int(field[: _digits(field)])
+    return int(field[: len(field) - len(field.lstrip(_DIGITS))])
 
 
-def _digits(field: str) -> int:
-    return len(field) - len(field.lstrip("0123456789"))
+_DIGITS = "0123456789"

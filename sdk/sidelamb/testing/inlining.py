@@ -91,8 +91,7 @@ def run(job: Recorded, status: BatchStatus | None = None) -> Any:
     attempt = attempt_module.Attempt(f"0:{job.queue}", job.queue, job.payload, "inline", "inline:1")
     if status is not None:
         attempt.payload = {**job.payload, "args": [status, *job.payload["args"][1:]], "given": None}
-    decide = runner.decode(attempt)
-    decision = runner.attempt(attempt) if decide is None else decide()
+    decision = runner.run(attempt)
     if not decision.failed or isinstance(attempt.error, Control):
         return attempt.result
     if attempt.error is not None:
