@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import platform
 
 import typer
@@ -10,4 +9,6 @@ import typer
 
 def version() -> None:
     """Print the version."""
+    import importlib.metadata  # a tenth of a second
+
     typer.echo(f"sidelamb {importlib.metadata.version('sidelamb')} (Python {platform.python_version()})")
