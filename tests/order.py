@@ -15,7 +15,6 @@ LONG = (
     "tests/deploy/test_init_from_wheel.py",
     "tests/faults",
     "tests/system/test_way_of_a_job.py::test_with_the_poller_stopped",
-    "tests/deploy/test_secret_in_the_emulator.py",
 )
 """Where tests of half a minute and more are, longest first."""
 

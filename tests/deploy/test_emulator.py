@@ -1,6 +1,6 @@
 """The system deployed: two stacks of one app, whose jobs the deployed functions run, for pollers like the task's.
 
-The commands are the user's (`sam build`, `sam deploy`); the poller is the task's own command in a bare root
+One of them has its Redis named by a secret. The commands are the user's (`sam build`, `sam deploy`); the poller is the task's own command in a bare root
 folder, with no package index in reach, and no more rights than the task's role has.
 """
 
@@ -24,7 +24,7 @@ from sidelamb import Client
 from sidelamb.api import RetrySet, Stats
 from sidelamb_local.errors import LocalStackError
 from sidelamb_local.signing_proxy import FunctionUrl, SigningProxy
-from tests.deploy import bare_root, island
+from tests.deploy import bare_root, by_secret, island
 from tests.deploy.deployed import owner_env
 from tests.deploy.emulator import REDIS_URL, REGION, emulator
 from tests.web.stand import Served
@@ -61,7 +61,11 @@ def test_two_stacks_run_their_jobs_and_never_meet(shop_app, tmp_path):
     shutil.copytree(roots[0], roots[1], symlinks=True, copy_function=os.link)
     with emulator(tmp_path) as aws:
         shop = shop_app.deploy(aws)
-        staging = shop_app.deploy(aws, "--config-env", "staging", Namespace="staging", WebPage="full")
+        mine, another = by_secret.secrets(aws)
+        deploy = functools.partial(
+            shop_app.deploy, aws, "--config-env", "staging", Namespace="staging", WebPage="full", RedisUrl="", **mine
+        )
+        staging = deploy()
         no_name_is_in_both(shop, staging)
         with contextlib.ExitStack() as stack:
             first = stack.enter_context(shop.poller(roots[0], tmp_path / "shop.log"))
@@ -72,12 +76,17 @@ def test_two_stacks_run_their_jobs_and_never_meet(shop_app, tmp_path):
             jobs_run_where_they_were_enqueued(shop, staging, clients, first, second)
             a_queue_of_its_own_goes_to_a_function_of_its_own(shop, clients[0], first)
             the_deployed_scheduler_promotes(shop, clients[0], first)
+            the_deployed_scheduler_promotes(staging, clients[1], second)
             a_failed_job_is_retried(shop, clients[0], first)
             the_health_check_sees_it(shop, roots[0])
             assert first.terminate() == 0
             assert '"message":"stopped"' in first.said
         its_role_may_do_no_more(shop, staging)
         the_page_opens_by_its_url_for_whom_its_policy_is_given(staging)
+        by_secret.nothing_shows_the_url(staging)
+        by_secret.only_its_own_secret_is_read(staging, mine["RedisSecret"], another)
+        by_secret.only_the_worker_reads_the_keys(staging, mine["KeysSecret"])
+        by_secret.a_parameter_reaches_the_alias(staging, deploy)
 
 
 def no_name_is_in_both(shop, staging):

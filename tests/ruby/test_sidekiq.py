@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 from tests.system.ledger import read
 
@@ -28,10 +27,10 @@ def test_rubys_client_pushes_python_jobs_in_bulk(system, ruby):
 
 
 def test_rubys_client_schedules_a_python_job(system, ruby):
-    due = time.time() + 2
-    jid = ruby.run(f'puts Sidekiq::Client.push("class" => "quick", "args" => [1], "at" => {due})')
+    job = '"class" => "quick", "args" => [1], "at" => due'
+    jid, due = ruby.run(f"due = Time.now.to_f + 2; puts Sidekiq::Client.push({job}), due").split()
     system.wait(lambda: read(system.ledger))
-    assert 0 <= read(system.ledger)[jid][0].start - due < 1.2
+    assert 0 <= read(system.ledger)[jid][0].start - float(due) < 1.2
 
 
 def test_rubys_worker_runs_what_python_enqueues(system, ruby):
