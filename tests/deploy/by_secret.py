@@ -52,7 +52,8 @@ def only_its_own_secret_is_read(stack, arn, other):
 
 
 def only_the_worker_reads_the_keys(stack, keys):
-    worker = stack.aws.client("lambda").get_function_configuration(FunctionName=f"{stack.name}-worker", Qualifier="live")
+    functions = stack.aws.client("lambda")
+    worker = functions.get_function_configuration(FunctionName=f"{stack.name}-worker", Qualifier="live")
     assert worker["Environment"]["Variables"]["SIDELAMB_KEYS"] == keys
     iam = stack.aws.client("iam")
     for role in ("WorkerFunctionRole", "SchedulerFunctionRole", "PollerExecutionRole", "PollerTaskRole"):
