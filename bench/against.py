@@ -1,7 +1,8 @@
 """Today's code beside an earlier commit's: what the enqueueing and draining of plain jobs has gained or lost.
 
-`python -m bench.against COMMIT` takes W1 and W2 with the one and with the other, by turns, and prints the ratio of
-each round's pair: its median, and the interval that holds it with 95 %. The workloads are today's for both.
+`python -m bench.against COMMIT` takes W1 and W2 with the one and with the other, by turns, and prints the ratio
+of each round's pair: its median, and the interval that holds it with 95 %. `--only` takes one of them. What is
+measured is today's workloads for both.
 """
 
 from __future__ import annotations
@@ -49,9 +50,9 @@ def python_of(commit: str) -> Path:
     return python
 
 
-def measure(python: Path, file: Path) -> Results:
-    """Take W1 and W2 once, with the package of this Python's environment."""
-    words: list[str | Path] = ["-m", "bench", "--only", "W1,W2", "--peers", OURS, "--runs", "1", "--json", file]
+def measure(python: Path, only: str, file: Path) -> Results:
+    """Take workloads once, with the package of this Python's environment."""
+    words: list[str | Path] = ["-m", "bench", "--only", only, "--peers", OURS, "--runs", "1", "--json", file]
     done = subprocess.run([python, *words], cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"bench.against: {python}: {done.stderr.strip().splitlines()[-1]}")
@@ -63,28 +64,27 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.against", description=(__doc__ or "").split("\n\n")[1])
     parser.add_argument("commit", help="the earlier one, as git names it")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"pairs (default: {ROUNDS})")
+    parser.add_argument("--only", choices=("W1", "W2"), help="one of the workloads (default: both)")
     options = parser.parse_args()
+    cases = {case: words for case, words in CASES.items() if options.only in {None, case[0]}}
+    only = ",".join(sorted({workload for workload, _ in cases}))
     sides = {"then": python_of(options.commit), "now": Path(sys.executable)}
-    taken: dict[str, dict[tuple[str, str], list[float]]] = {side: {case: [] for case in CASES} for side in sides}
+    taken: dict[str, dict[tuple[str, str], list[float]]] = {side: {case: [] for case in cases} for side in sides}
     with tempfile.TemporaryDirectory() as folder:
         for n in range(options.rounds):
             for side in sorted(sides, reverse=n % 2 == 0):
-                results = measure(sides[side], Path(folder) / "results.json")
+                results = measure(sides[side], only, Path(folder) / "results.json")
                 for case, values in taken[side].items():
                     values.extend(results.rounds(*case, OURS, "rate"))
             print(f"round {n + 1} of {options.rounds}", file=sys.stderr, flush=True)
-    _print(taken, options.commit)
-    return 0
-
-
-def _print(taken: dict[str, dict[tuple[str, str], list[float]]], commit: str) -> None:
-    print(f"| | {commit} | now | now / then | 95 % interval |\n|---|--:|--:|--:|--:|")
-    for case, words in CASES.items():
+    print(f"| | {options.commit} | now | now / then | 95 % interval |\n|---|--:|--:|--:|--:|")
+    for case, words in cases.items():
         then, now = taken["then"][case], taken["now"][case]
         paired = ratios(now, then)
         low, high = interval(paired)
         medians = f"{statistics.median(then):,.0f} | {statistics.median(now):,.0f}"
         print(f"| {words} | {medians} | {statistics.median(paired):.3f} | {low:.3f} to {high:.3f} |")
+    return 0
 
 
 if __name__ == "__main__":
