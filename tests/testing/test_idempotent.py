@@ -87,13 +87,17 @@ def test_after_a_killed_run_others_wait_for_the_end_of_its_lease_and_then_do_it(
 
     def attempt() -> Attempt:
         states = States(Link(redis_url), Keys())
-        made = Attempt("0:default", "default", {"class": "charge"}, "r", "l", states, charge)
-        made.deadline = time.time() + 0.5
-        return made
+        deadline = time.time() + 0.5
+        return Attempt(
+            "0:default", "default", {"class": "charge"}, "r", "l", states, deadline=deadline, job=charge
+        )
 
     child = os.fork()
     if child == 0:
-        once(attempt(), [], {}, lambda: os._exit(9))
+        try:
+            once(attempt(), [], {}, lambda: os._exit(9))
+        finally:
+            os._exit(1)  # whatever goes wrong: this is no second run of the tests
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
     with pytest.raises(Snooze, match="in progress, or was when its sandbox died"):
         once(attempt(), [], {}, lambda: did.append(1))
