@@ -62,7 +62,7 @@ class Attempt:
     job: Job[..., Any] | None = None
     timeout_s: float | None = None
     is_plain: bool = False
-    """Its function is called, and that is all: decoded, with nothing asked for by its payload, and without a limit."""
+    """Decoded; its payload asks for nothing, it has no limit: its function is called, and that is all."""
     started_at: float = 0.0
     """Epoch s; 0 while it has not started."""
     ended_at: float = 0.0
