@@ -35,6 +35,8 @@ LEAST_S = 0.05
 """Between the end of a look and the next, if it took a second itself."""
 WAKE_CLAIM_MS = 400
 """One wake of the scheduler in this time, whoever sends it."""
+SURELY_MS = 10
+"""So much later it is over for Redis too, which counts whole milliseconds: a wake refused is a second lost."""
 BACKOFF_MOST_S = 30.0
 """Between wakes while the head of the line does not move."""
 SCHEDULER_TIMEOUT_S = 70.0
@@ -130,7 +132,7 @@ class Lookout:
             return  # the look itself says that Redis is away
         if not mine:
             return
-        self._claimed_until = time.time() + WAKE_CLAIM_MS / 1000
+        self._claimed_until = time.time() + (WAKE_CLAIM_MS + SURELY_MS) / 1000
         reply = await self._invoker.invoke(self._scheduler, SCHEDULER_EVENT, timeout=SCHEDULER_TIMEOUT_S)
         if reply.kind is Kind.ANSWERED or (reply.kind is Kind.UNKNOWN and "not a worker" in reply.message):
             self._trouble.worked()
