@@ -330,21 +330,26 @@ def _own(name: str) -> Job[..., Any] | None:
 
 def _arguments(a: Attempt, job: Job[..., Any]) -> tuple[Sequence[Any], dict[str, Any]]:
     """Return what the payload's arguments are for the function."""
-    payload = a.payload
-    if a.is_plain or payload.get("sealed") is None:
-        args, kwargs = payload.get("args", ()), payload.get("kwargs", {})
-    else:
+    args, kwargs = a.payload.get("args", ()), a.payload.get("kwargs", {})
+    if not a.is_plain:
+        args, kwargs = _opened(a, args, kwargs)
+    codec = job.template.shape.codec
+    return (args, kwargs) if codec is None else codec.decode(args, kwargs)
+
+
+def _opened(a: Attempt, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Sequence[Any], dict[str, Any]]:
+    """Return arguments as their job means them: sealed ones opened, and with what a callback is given."""
+    if a.payload.get("sealed") is not None:
         with late_import:
             from sidelamb.seal import opened  # noqa: PLC0415 - only for jobs that encrypt their arguments
 
-        args, kwargs = opened(payload)
-    if not a.is_plain and payload.get("given") is not None:
+        args, kwargs = opened(a.payload)
+    if a.payload.get("given") is not None:
         with late_import:
             from sidelamb_handlers.given import given  # noqa: PLC0415 - only for callbacks
 
         args = given(a, args)
-    codec = job.template.shape.codec
-    return (args, kwargs) if codec is None else codec.decode(args, kwargs)
+    return args, kwargs
 
 
 def _wrapped(layer: ServerMiddleware, a: Attempt, call: CallNext) -> CallNext:
