@@ -21,8 +21,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 WHEEL = ROOT / "build" / "wheel"
-PROCESSES = "4"
-"""Most tests have real processes work for them: four at a time keep two cores busy."""
+PROCESSES = "5"
+"""Most tests have real processes work for them: five at a time keep two cores busy."""
 PACKAGES = ["sdk/sidelamb", "handlers/sidelamb_handlers", "infra/sidelamb_local"]
 
 

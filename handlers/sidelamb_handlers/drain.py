@@ -102,8 +102,8 @@ class _Noting(Worker):
     def _end(self, _status: int) -> None:
         self.ended = True
 
-    def _note(self, attempt: Attempt, decision: Decision) -> None:
-        self._noted.append(_ran(attempt, decision))
+    def _note(self, ended: list[tuple[Attempt, Decision]]) -> None:
+        self._noted += [_ran(attempt, decision) for attempt, decision in ended]
 
 
 class _Context:

@@ -25,12 +25,13 @@ from sidelamb_handlers.failure import message_of
 from sidelamb_handlers.logger import new_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from sidelamb_handlers.attempt import Attempt
     from sidelamb_handlers.decision import Decision
+    from sidelamb_handlers.quicklines import Line
 
-__all__ = ["JobLog", "name_jobs"]
+__all__ = ["JobLog", "name_jobs", "named"]
 
 MESSAGE_MOST = 1_000
 """Characters of an error's message, and of arguments."""
@@ -74,23 +75,46 @@ class JobLog:
         """Note that an invocation has ended: the next one is warm."""
         self._cold = False
 
-    def ended(self, a: Attempt, decision: Decision) -> None:
-        """Log how a job ended."""
-        level = _LEVELS[decision.outcome]
-        if decision.failed and level < logging.WARNING:
-            level = logging.WARNING
-        if level < self._level or (decision.outcome is Outcome.SUCCEEDED and not self._is_chosen(a.jid)):
-            return
-        line = _line(a, decision)
-        line["cold_start"] = self._cold
-        if self._with_args:
-            line["arguments"] = _arguments(a.payload)
-        self._write[level](f"{a.name or 'job'} {decision.outcome}", extra=line)
+    def ended(self, ended: Iterable[tuple[Attempt, Decision]]) -> None:
+        """Log how jobs ended."""
+        good: list[Line] = []
+        for a, decision in ended:
+            level = _LEVELS[decision.outcome]
+            if decision.failed and level < logging.WARNING:
+                level = logging.WARNING
+            if level < self._level or (decision.outcome is Outcome.SUCCEEDED and not self._is_chosen(a.jid)):
+                continue
+            line = (f"{a.name or 'job'} {decision.outcome}", self._said(a, decision))
+            if level == logging.INFO:
+                good.append(line)
+                continue
+            self._write_all(good)
+            good = []
+            self._write[level](line[0], extra=line[1])
+        self._write_all(good)
 
     def refused(self, lease: str, request_id: str, reason: str) -> None:
         """Log that an invocation ran nothing."""
         said = {"lease": lease, "function_request_id": request_id}
         self.logger.warning("nothing was run: %s", reason, extra=said)
+
+    def _said(self, a: Attempt, decision: Decision) -> dict[str, Any]:
+        said = _line(a, decision)
+        said["cold_start"] = self._cold
+        if self._with_args:
+            said["arguments"] = _arguments(a.payload)
+        return said
+
+    def _write_all(self, lines: list[Line]) -> None:
+        """Write lines of the level INFO: powertools the first, and the others if they cannot be like it."""
+        for message, said in lines[:1]:
+            self.logger.info(message, extra=said)
+        if len(lines) > 1:
+            from sidelamb_handlers.quicklines import are_written  # noqa: PLC0415 - a lease of one job needs it not
+
+            if not are_written(logging.getLogger(self.logger.name), lines[0], lines[1:]):
+                for message, said in lines[1:]:
+                    self.logger.info(message, extra=said)
 
     def _is_chosen(self, jid: str) -> bool:
         """Say whether a job's successes are logged; the same for all its attempts."""
@@ -105,11 +129,12 @@ def name_jobs() -> None:
     """
     loggers = [logging.getLogger(), *logging.getLogger().manager.loggerDict.values()]
     for handler in {h for logger in loggers if isinstance(logger, logging.Logger) for h in logger.handlers}:
-        if _named not in handler.filters:
-            handler.addFilter(_named)
+        if named not in handler.filters:
+            handler.addFilter(named)
 
 
-def _named(record: logging.LogRecord) -> bool:
+def named(record: logging.LogRecord) -> bool:
+    """A filter that says it; outside of a job it changes nothing."""
     job = running.get(None)
     if job is not None:
         said = record.__dict__

@@ -44,7 +44,7 @@ class Watch:
         threads: how many run at once.
         careful: settle each before the next one starts, one at a time.
         ending: when jobs must stop, and outcomes be written.
-        on_end: told of each attempt that has its decision.
+        on_end: told of attempts that have their decision.
         clock: epoch s.
     """
 
@@ -57,7 +57,7 @@ class Watch:
         threads: int,
         careful: bool = False,
         ending: Ending,
-        on_end: Callable[[Attempt, Decision], None],
+        on_end: Callable[[list[tuple[Attempt, Decision]]], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._runner = runner
@@ -99,12 +99,10 @@ class Watch:
         self.stuck = not self._lanes.idle.is_set()
         self._collect()
         self._return(self._lanes.drain())
-        for attempt, _ in list(self._stopping.values()):
-            decision = self._timed_out(attempt)
-            # Given back it could run elsewhere before this process has ended: then it stays in the lease, and the
-            # poller gives it back when it knows the process gone.
-            if not self.stuck or decision.outcome is not Outcome.RETURNED:
-                self._decide(attempt, decision)
+        cut = [(attempt, self._timed_out(attempt)) for attempt, _ in self._stopping.values()]
+        # Given back it could run elsewhere before this process has ended: then it stays in the lease, and the
+        # poller gives it back when it knows the process gone.
+        self._decide([one for one in cut if not self.stuck or one[1].outcome is not Outcome.RETURNED])
 
     def _one(self, attempt: Attempt) -> Decision:
         now = self._clock()
@@ -121,18 +119,21 @@ class Watch:
         )
 
     def _collect(self) -> None:
+        ended = []
         for attempt, decision in self._lanes.take_finished():
             cut = attempt.field in self._stopping and attempt.error is not None
-            self._decide(attempt, self._timed_out(attempt) if cut else decision)
+            ended.append((attempt, self._timed_out(attempt) if cut else decision))
+        self._decide(ended)
 
-    def _decide(self, attempt: Attempt, decision: Decision) -> None:
-        self._stopping.pop(attempt.field, None)
-        self.started += attempt.started_at > 0
-        if attempt.is_plain:
-            self._settler.add(attempt.field, decision)
-        else:
-            self._settler.add(attempt.field, decision, attempt.payload, attempt.result, attempt.error)
-        self._on_end(attempt, decision)
+    def _decide(self, ended: list[tuple[Attempt, Decision]]) -> None:
+        for attempt, decision in ended:
+            self._stopping.pop(attempt.field, None)
+            self.started += attempt.started_at > 0
+            if attempt.is_plain:
+                self._settler.add(attempt.field, decision)
+            else:
+                self._settler.add(attempt.field, decision, attempt.payload, attempt.result, attempt.error)
+        self._on_end(ended)
 
     def _is_late(self) -> bool:
         return self._clock() - self._began > PATIENCE_S
@@ -142,8 +143,7 @@ class Watch:
         self._batches.clear()
 
     def _return(self, attempts: Iterable[Attempt]) -> None:
-        for attempt in attempts:
-            self._decide(attempt, returned("behind slow neighbours"))
+        self._decide([(attempt, returned("behind slow neighbours")) for attempt in attempts])
 
     def _stop_overdue(self) -> None:
         now = self._clock()

@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from sidelamb_handlers.decision import Decision
 
     _Read = list[tuple[Attempt, Callable[[], Decision] | None]]
+    _Ended = tuple[Attempt, Decision]
 
 __all__ = ["Worker", "handler"]
 
@@ -236,7 +237,7 @@ class Worker:
             threads=job.threads,
             careful=job.careful,
             ending=ending,
-            on_end=lambda attempt, decision: self._ended(attempt, decision, tally, left),
+            on_end=lambda ended: self._ended(ended, tally, left),
             clock=self._clock,
         )
         watch.run()
@@ -275,7 +276,7 @@ class Worker:
 
     def _sorted(self, read: _Read, settler: Settler, left: Leftovers) -> list[Attempt]:
         """Return the attempts to run; note what becomes of the others."""
-        attempts = []
+        attempts, ended = [], []
         for attempt, decide in read:
             if left.marked and (
                 left.is_in_a_marked_batch(attempt)
@@ -289,7 +290,8 @@ class Worker:
                 decision = decide()
             settler.add(attempt.field, decision, attempt.payload)
             left.ended(attempt, decision)
-            self._note(attempt, decision)
+            ended.append((attempt, decision))
+        self._note(ended)
         return attempts
 
     def _settle(self, settler: Settler, until: float) -> bool:
@@ -312,18 +314,20 @@ class Worker:
             self._exit(1)
         self._spoiled = True
 
-    def _ended(self, attempt: Attempt, decision: Decision, tally: Tally, left: Leftovers) -> None:
-        left.ended(attempt, decision)
-        if attempt.started_at and decision.counted:
-            ms = (attempt.ended_at - attempt.started_at) * 1000
-            tally.add(attempt.name, ms, failed=decision.failed)
-        self._note(attempt, decision)
+    def _ended(self, ended: list[_Ended], tally: Tally, left: Leftovers) -> None:
+        for attempt, decision in ended:
+            left.ended(attempt, decision)
+            if attempt.started_at and decision.counted:
+                ms = (attempt.ended_at - attempt.started_at) * 1000
+                tally.add(attempt.name, ms, failed=decision.failed)
+        self._note(ended)
 
-    def _note(self, attempt: Attempt, decision: Decision) -> None:
-        """Have the log and the metrics know how a job ended."""
+    def _note(self, ended: list[_Ended]) -> None:
+        """Have the log and the metrics know how jobs ended."""
         if self._figures is not None:
-            self._figures.add(attempt, decision)
-        self.log.ended(attempt, decision)
+            for attempt, decision in ended:
+                self._figures.add(attempt, decision)
+        self.log.ended(ended)
 
 
 def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:

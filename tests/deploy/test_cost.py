@@ -151,7 +151,7 @@ def test_a_jobs_log_line_is_no_longer_than_the_bill_says(monkeypatch):
     log, said = JobLog(), io.StringIO()
     for handler in log.logger.handlers:
         monkeypatch.setattr(handler, "stream", said)
-    log.ended(attempt, decision)
+    log.ended([(attempt, decision)])
     [line] = said.getvalue().splitlines()
     assert json.loads(line)["outcome"] == "succeeded"
     assert len(line) + 26 <= JOB_LOG_BYTES  # CloudWatch counts 26 bytes more for each event

@@ -34,7 +34,7 @@ JOB = {"class": "app.send", "args": ["secret"], "jid": "j1", "enqueued_at": NOW 
 
 
 def test_it_says_which_job_how_it_ended_and_how_long_it_took(lines):
-    JobLog().ended(ran(JOB), SUCCEEDED)
+    JobLog().ended([(ran(JOB), SUCCEEDED)])
     (line,) = lines
     assert line["text"] == "app.send succeeded"
     expected = {
@@ -53,15 +53,15 @@ def test_it_says_which_job_how_it_ended_and_how_long_it_took(lines):
 
 
 def test_arguments_are_never_in_it(lines):
-    JobLog().ended(ran(JOB), SUCCEEDED)
+    JobLog().ended([(ran(JOB), SUCCEEDED)])
     assert "secret" not in repr(lines)
 
 
 def test_after_the_first_invocation_the_sandbox_is_warm(lines):
     log = JobLog()
-    log.ended(ran(JOB), SUCCEEDED)
+    log.ended([(ran(JOB), SUCCEEDED)])
     log.invoked()
-    log.ended(ran(JOB), SUCCEEDED)
+    log.ended([(ran(JOB), SUCCEEDED)])
     assert [line["cold_start"] for line in lines] == [True, False]
 
 
@@ -77,12 +77,12 @@ def test_after_the_first_invocation_the_sandbox_is_warm(lines):
     ],
 )
 def test_the_level_tells_how_bad_it_is(lines, decision, level):
-    JobLog().ended(ran(JOB), decision)
+    JobLog().ended([(ran(JOB), decision)])
     assert lines[0]["levelname"] == level
 
 
 def test_a_failure_says_what_went_wrong_and_when_it_goes_on(lines):
-    JobLog().ended(ran(JOB, ValueError("x" * 5_000)), FAILED)
+    JobLog().ended([(ran(JOB, ValueError("x" * 5_000)), FAILED)])
     (line,) = lines
     assert (line["error_class"], line["error_message"]) == ("ValueError", "x" * 1_000)
     assert line["next_at"] == NOW + 15
@@ -90,7 +90,7 @@ def test_a_failure_says_what_went_wrong_and_when_it_goes_on(lines):
 
 def test_a_job_that_was_not_started_has_no_duration(lines):
     a = Attempt("0:mail", "mail", JOB, "request-1", "c:1")
-    JobLog().ended(a, Decision(Outcome.RETURNED, reason="behind slow neighbours"))
+    JobLog().ended([(a, Decision(Outcome.RETURNED, reason="behind slow neighbours"))])
     (line,) = lines
     assert line["reason"] == "behind slow neighbours"
     assert "duration_ms" not in line
@@ -100,10 +100,10 @@ def test_a_job_that_was_not_started_has_no_duration(lines):
 @pytest.mark.parametrize("payload", [None, 5, [], {}, {"jid": 5}, {"enqueued_at": "now"}, {"retry_count": "x"}])
 def test_a_payload_of_any_shape_gets_its_line(lines, payload):
     a = Attempt("0:mail", "mail", payload, "request-1", "c:1")
-    JobLog().ended(a, Decision(Outcome.DEAD, NOW))
+    JobLog().ended([(a, Decision(Outcome.DEAD, NOW))])
     assert len(lines) == 1
     if isinstance(payload, dict):
-        JobLog().ended(ran(payload), SUCCEEDED)
+        JobLog().ended([(ran(payload), SUCCEEDED)])
         assert len(lines) == 2
 
 
@@ -112,15 +112,15 @@ def test_an_error_whose_message_cannot_be_made_gets_its_line(lines):
         def __str__(self) -> str:
             raise RuntimeError("no")
 
-    JobLog().ended(ran(JOB, Broken()), FAILED)
+    JobLog().ended([(ran(JOB, Broken()), FAILED)])
     assert lines[0]["error_class"].endswith("Broken")
 
 
 def test_a_level_that_is_not_wanted_costs_nothing(lines, monkeypatch: pytest.MonkeyPatch):
     log = JobLog()
     monkeypatch.setattr(log, "_level", logging.WARNING)
-    log.ended(ran(JOB), SUCCEEDED)
-    log.ended(ran(JOB), FAILED)
+    log.ended([(ran(JOB), SUCCEEDED)])
+    log.ended([(ran(JOB), FAILED)])
     assert [line["outcome"] for line in lines] == ["retry"]
 
 
@@ -135,7 +135,7 @@ def test_a_failure_says_where_it_happened(lines):
     try:
         fail()
     except ValueError as error:
-        JobLog({}).ended(ran(JOB, error), FAILED)
+        JobLog({}).ended([(ran(JOB, error), FAILED)])
     (line,) = lines
     assert line["error_at"].endswith(" in fail")
     assert "test_joblog.py" in line["error_at"]
@@ -145,8 +145,8 @@ def test_a_failure_says_where_it_happened(lines):
 
 def test_arguments_are_in_it_if_asked_for_and_no_more_of_them_than_fits(lines):
     log = JobLog({"SIDELAMB_LOG_ARGS": "true"})
-    log.ended(ran({**JOB, "kwargs": {"to": "you"}}), SUCCEEDED)
-    log.ended(ran({**JOB, "args": ["x" * 5_000]}), SUCCEEDED)
+    log.ended([(ran({**JOB, "kwargs": {"to": "you"}}), SUCCEEDED)])
+    log.ended([(ran({**JOB, "args": ["x" * 5_000]}), SUCCEEDED)])
     assert lines[0]["arguments"] == '{"args":["secret"],"kwargs":{"to":"you"}}'
     assert lines[1]["arguments"] == '{"args":["' + "x" * 990
 
@@ -154,7 +154,7 @@ def test_arguments_are_in_it_if_asked_for_and_no_more_of_them_than_fits(lines):
 def test_of_successes_a_share_is_logged_and_of_a_job_all_or_nothing(lines):
     log = JobLog({"SIDELAMB_LOG_SUCCESSES": "0.25"})
     for n in [*range(400), *range(400)]:
-        log.ended(ran({**JOB, "jid": f"{n:024x}"}), SUCCEEDED)
+        log.ended([(ran({**JOB, "jid": f"{n:024x}"}), SUCCEEDED)])
     jids = [line["jid"] for line in lines]
     assert 60 < len(jids) / 2 < 140
     assert jids[: len(jids) // 2] == jids[len(jids) // 2 :]
@@ -162,15 +162,15 @@ def test_of_successes_a_share_is_logged_and_of_a_job_all_or_nothing(lines):
 
 def test_a_failure_is_logged_whatever_the_share_of_successes(lines):
     log = JobLog({"SIDELAMB_LOG_SUCCESSES": "0"})
-    log.ended(ran(JOB), SUCCEEDED)
-    log.ended(ran(JOB, ValueError()), FAILED)
-    log.ended(ran(JOB), Decision(Outcome.DISCARDED, NOW, reason="cancelled"))
+    log.ended([(ran(JOB), SUCCEEDED)])
+    log.ended([(ran(JOB, ValueError()), FAILED)])
+    log.ended([(ran(JOB), Decision(Outcome.DISCARDED, NOW, reason="cancelled"))])
     assert [line["outcome"] for line in lines] == ["retry", "discarded"]
 
 
 def test_the_trace_in_which_it_was_enqueued_is_named(lines):
     trace = "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-01"
-    JobLog({}).ended(ran({**JOB, "traceparent": trace}), SUCCEEDED)
+    JobLog({}).ended([(ran({**JOB, "traceparent": trace}), SUCCEEDED)])
     assert lines[0]["trace_id"] == "5759e988bd862e3fe1be46a994272793"
 
 
@@ -256,7 +256,7 @@ def real(error: BaseException | None = None) -> Attempt:
 
 
 def test_a_job_that_went_well_costs_few_bytes(stdout):
-    JobLog({}).ended(real(), SUCCEEDED)
+    JobLog({}).ended([(real(), SUCCEEDED)])
     assert 200 < bytes_of(stdout) <= SUCCESS_MOST
 
 
@@ -269,7 +269,7 @@ def test_a_failure_costs_no_more_than_it_may_whatever_it_says(stdout):
     try:
         deep(200)
     except ValueError as error:
-        JobLog({}).ended(real(error), FAILED)
+        JobLog({}).ended([(real(error), FAILED)])
     assert 2_000 < bytes_of(stdout) <= FAILURE_MOST
 
 

@@ -71,11 +71,15 @@ class Watched:
             threads=threads,
             careful=careful,
             ending=Ending(stop, stop_s=STOP_S, sweep_s=STOP_S, settle_by=stop + 1),
-            on_end=lambda a, d: self.ended.append((a.field, d)),
+            on_end=self._told,
         )
         watch.run()
         self.decisions = settler.pending
         return watch
+
+    def _told(self, ended: list[tuple[Attempt, Decision]]) -> None:
+        for attempt, decision in ended:
+            self.ended.append((attempt.field, decision))
 
     def outcomes(self) -> list[str]:
         return [self.decisions[field].outcome.value for field in sorted(self.decisions)]

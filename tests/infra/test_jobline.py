@@ -27,7 +27,7 @@ def job_log(monkeypatch):
         log, stream = JobLog(), io.StringIO()
         # Not setStream: the handler is every JobLog's, and the stream of a test before may be closed by now.
         monkeypatch.setattr(log.logger.registered_handler, "stream", stream)
-        log.ended(attempt, decision)
+        log.ended([(attempt, decision)])
         return read_line(stream.getvalue().strip())
 
     return write

@@ -14,7 +14,7 @@ from sidelamb import carry as carry_function
 from sidelamb.carry import carrying
 from sidelamb.errors import BadArgument, ConfigError
 from sidelamb.testing import drain, fake, inline
-from sidelamb_handlers.joblog import _line, _named
+from sidelamb_handlers.joblog import _line, named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,7 +120,7 @@ def test_it_stands_on_the_lines_of_the_log(job, monkeypatch: pytest.MonkeyPatch)
     @job
     def logs() -> None:
         record = logging.makeLogRecord({"msg": "x", "locale": "own"})
-        _named(record)
+        named(record)
         assert (record.tenant, record.locale) == ("acme", "own")  # type: ignore[attr-defined]
 
     with inline() as jobs:
