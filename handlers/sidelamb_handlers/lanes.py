@@ -59,10 +59,8 @@ class Lanes:
 
     def take_finished(self) -> list[tuple[Attempt, Decision]]:
         """Return what has finished since the last call."""
-        taken = []
-        while self._finished:
-            taken.append(self._finished.popleft())
-        return taken
+        finished = self._finished
+        return [finished.popleft() for _ in range(len(finished))]
 
     def drain(self) -> list[Attempt]:
         """Return the attempts that no lane has started, and start none of them."""

@@ -119,20 +119,24 @@ class Watch:
         )
 
     def _collect(self) -> None:
-        ended = []
-        for attempt, decision in self._lanes.take_finished():
-            cut = attempt.field in self._stopping and attempt.error is not None
-            ended.append((attempt, self._timed_out(attempt) if cut else decision))
+        ended = self._lanes.take_finished()
+        if self._stopping:
+            ended = [(a, self._timed_out(a) if self._was_cut(a) else decision) for a, decision in ended]
         self._decide(ended)
 
+    def _was_cut(self, attempt: Attempt) -> bool:
+        return attempt.field in self._stopping and attempt.error is not None
+
     def _decide(self, ended: list[tuple[Attempt, Decision]]) -> None:
+        add = self._settler.add
         for attempt, decision in ended:
-            self._stopping.pop(attempt.field, None)
             self.started += attempt.started_at > 0
             if attempt.is_plain:
-                self._settler.add(attempt.field, decision)
+                add(attempt.field, decision)
             else:
-                self._settler.add(attempt.field, decision, attempt.payload, attempt.result, attempt.error)
+                add(attempt.field, decision, attempt.payload, attempt.result, attempt.error)
+        for attempt, _ in ended if self._stopping else ():
+            self._stopping.pop(attempt.field, None)
         self._on_end(ended)
 
     def _is_late(self) -> bool:

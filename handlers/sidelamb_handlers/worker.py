@@ -316,10 +316,11 @@ class Worker:
 
     def _ended(self, ended: list[_Ended], tally: Tally, left: Leftovers) -> None:
         for attempt, decision in ended:
-            left.ended(attempt, decision)
+            if attempt.has_state:
+                left.ended(attempt, decision)
             if attempt.started_at and decision.counted:
-                ms = (attempt.ended_at - attempt.started_at) * 1000
-                tally.add(attempt.name, ms, failed=decision.failed)
+                name = attempt.payload["class"] if attempt.is_plain else attempt.name
+                tally.add(name, (attempt.ended_at - attempt.started_at) * 1000, failed=decision.failed)
         self._note(ended)
 
     def _note(self, ended: list[_Ended]) -> None:
