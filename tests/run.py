@@ -98,10 +98,14 @@ def main() -> int:
     # The handlers' tests measure fractions of a second: they run among themselves. They wait more than they work,
     # and leave time for what needs a core for a few seconds.
     lint = subprocess.Popen(tool("tests.run", "--lint"), cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    # What is read once is compiled once: five processes that begin together would each compile all tests.
+    read = tool("pytest", "-qq", "--collect-only", "-p", "no:cacheprovider", "--ignore", "tests/handlers")
+    reader = subprocess.Popen(read, cwd=ROOT, env={**os.environ, **environ}, stdout=subprocess.DEVNULL)
     alone = ["-n", "4", "--dist", "worksteal", "tests/handlers", *pytest_words]
     passed = [tests("handlers against the wheel", alone, environ)]
     print(lint.communicate()[0], end="", flush=True)
     passed.append(lint.returncode == 0)
+    reader.wait()
     rest = ["-n", PROCESSES, "--dist", "worksteal", "--ignore", "tests/handlers", *pytest_words]
     passed.append(tests("the rest against the wheel", rest, environ))
     return 0 if all(passed) else 1
