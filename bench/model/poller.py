@@ -15,7 +15,7 @@ from bench.model.environments import Environments
 from bench.model.given import SEED
 from bench.model.outcome import Outcome
 from sidelamb_handlers.cost import OVERHEAD_S
-from sidelamb_handlers.poller.capsule import RESERVE_MOST, RETRY_FIRST_S, RETRY_MOST_S
+from sidelamb_handlers.poller.capsule import RETRY_FIRST_S, RETRY_MOST_S
 from sidelamb_handlers.poller.limit import Limit
 from sidelamb_handlers.poller.pack import Pack
 
@@ -75,7 +75,7 @@ class _Poller:
 
     def _reserve(self, now: float) -> None:
         """Fill all free slots, one call after the other."""
-        room = min(RESERVE_MOST, self._limit.value - self._flying)
+        room = min(self._pack.leases, self._limit.value - self._flying)
         waiting = self._jobs.arrived(now) - self._taken
         if now < self._free_at or room <= 0 or waiting <= 0:
             return

@@ -31,7 +31,7 @@ DRAINED = 100_000
 """Jobs of which the rate is taken, however deep the queue is."""
 SMALL = 10_000
 TIMES = 100
-FEW_JOBS = 40_000
+FEW_JOBS = 100_000
 EMPTY_LIMIT_S = 30.0
 
 

@@ -43,9 +43,6 @@ __all__ = ["Capsule"]
 
 log = logging.getLogger("sidelamb.poller")
 
-RESERVE_MOST = 500
-"""Leases that one script call makes at most."""
-
 DEEP = 300
 """So many brackets may be so many levels."""
 
@@ -173,7 +170,7 @@ class Capsule:
         if self.circuit.wait_s(time.monotonic()) > 0:
             return 0
         flying = len(self.flights)
-        return min(RESERVE_MOST, self.circuit.room(self.limit.value - flying, flying))
+        return min(self._pack.leases, self.circuit.room(self.limit.value - flying, flying))
 
     async def _reserve(self, room: int) -> Reserved:
         self._ids = self._ids or [new_lease_id(self.config.name) for _ in range(room)]
