@@ -1,7 +1,7 @@
 """Sidelamb's poller in simulated time: its own `Pack` and `Limit` decide, as they do in a real one.
 
 Only what is around them is simulated: the queue, the clock, Lambda. One part of packing is in `reserve.lua`,
-spread then pack; `share` says the same, and a test holds it to what the script does.
+spread then pack; `shares` says the same, and a test holds it to what the script does.
 """
 
 from __future__ import annotations
@@ -15,21 +15,27 @@ from bench.model.environments import Environments
 from bench.model.given import SEED
 from bench.model.outcome import Outcome
 from sidelamb_handlers.cost import OVERHEAD_S
-from sidelamb_handlers.poller.capsule import RETRY_FIRST_S, RETRY_MOST_S
+from sidelamb_handlers.poller.capsule import RESERVE_MOST, RETRY_FIRST_S, RETRY_MOST_S
 from sidelamb_handlers.poller.limit import Limit
 from sidelamb_handlers.poller.pack import Pack
 
 if TYPE_CHECKING:
     from bench.model.given import Given, Jobs
 
-__all__ = ["share", "through_poller"]
+__all__ = ["shares", "through_poller"]
 
 _SENT, _ENDED = 0, 1
 
 
-def share(waiting: int, slots: int, most: int) -> int:
-    """Return how many jobs a lease gets: with fewer than slots one, else `ceil(jobs / slots)` up to `most`."""
-    return 1 if waiting <= slots else min(most, math.ceil(waiting / slots))
+MOST_JOBS = 10_000
+"""Of one call, if more than one lease is packed."""
+
+
+def shares(waiting: int, slots: int, most: int) -> list[int]:
+    """Return how many jobs each lease gets: with fewer than slots one, else `ceil(jobs / slots)` up to `most`."""
+    each = 1 if waiting <= slots else min(most, math.ceil(waiting / slots))
+    leases = min(slots, max(1, MOST_JOBS // each), math.ceil(waiting / each))
+    return [min(each, waiting - n * each) for n in range(leases)]
 
 
 class _Poller:
@@ -75,14 +81,12 @@ class _Poller:
 
     def _reserve(self, now: float) -> None:
         """Fill all free slots, one call after the other."""
-        room = min(self._pack.leases, self._limit.value - self._flying)
+        room = min(RESERVE_MOST, self._limit.value - self._flying)
         waiting = self._jobs.arrived(now) - self._taken
         if now < self._free_at or room <= 0 or waiting <= 0:
             return
-        each = share(waiting, room, self._pack.size)
         cost = 1 / (self._given.calls_s * self._given.pollers)
-        for n in range(min(room, math.ceil(waiting / each))):
-            count = min(each, waiting - n * each)
+        for n, count in enumerate(shares(waiting, room, self._pack.size)):
             self._flying += 1
             self._put(now + (n + 1) * cost, _SENT, (self._taken, count, RETRY_FIRST_S))
             self._taken += count

@@ -1,13 +1,11 @@
-import math
-
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bench.model.environments import Environments
 from bench.model.given import Given, backlog, steady
 from bench.model.page import markdown, plots
-from bench.model.poller import share, through_poller
+from bench.model.poller import shares, through_poller
 from bench.model.scenarios import LOADS, WAYS, results
 from bench.model.sqs import allowed, through_sqs
 from sidelamb.keys import source_of
@@ -21,6 +19,8 @@ AWS = Given()
 
 @settings(max_examples=30, deadline=None)
 @given(waiting=st.integers(1, 300), slots=st.integers(1, 40), most=st.integers(1, 50))
+@example(waiting=12_000, slots=10, most=2_000)
+@example(waiting=11_000, slots=1, most=20_000)
 def test_jobs_are_shared_out_as_the_reserve_script_does(redis_server_url, waiting, slots, most):
     link, store = Link(redis_server_url), Store()
     link.command(b"FLUSHALL")
@@ -39,9 +39,7 @@ def test_jobs_are_shared_out_as_the_reserve_script_does(redis_server_url, waitin
         )
     )
     link.close()
-    each = share(waiting, slots, most)
-    expected = [min(each, waiting - n * each) for n in range(min(slots, math.ceil(waiting / each)))]
-    assert [len(held.jobs) for held in reserved.leases] == expected
+    assert [len(held.jobs) for held in reserved.leases] == shares(waiting, slots, most)
     assert {source_of(f)[0] for held in reserved.leases for f in held.jobs} == {"default"}
 
 

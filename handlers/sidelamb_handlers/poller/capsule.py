@@ -43,6 +43,9 @@ __all__ = ["Capsule"]
 
 log = logging.getLogger("sidelamb.poller")
 
+RESERVE_MOST = 500
+"""Leases that one script call makes at most."""
+
 DEEP = 300
 """So many brackets may be so many levels."""
 
@@ -144,7 +147,8 @@ class Capsule:
             room = self._room()
             if room > 0:
                 reserved = await self._reserve(room)
-                if reserved.leases and len(reserved.leases) >= room:
+                there_are_slots = reserved.waiting > 0 and reserved.in_use < self.config.in_flight
+                if reserved.leases and (len(reserved.leases) >= room or there_are_slots):
                     continue
                 self._short = reserved.waiting > 0
                 self._hold_back(reserved.held_back)
@@ -170,7 +174,7 @@ class Capsule:
         if self.circuit.wait_s(time.monotonic()) > 0:
             return 0
         flying = len(self.flights)
-        return min(self._pack.leases, self.circuit.room(self.limit.value - flying, flying))
+        return min(RESERVE_MOST, self.circuit.room(self.limit.value - flying, flying))
 
     async def _reserve(self, room: int) -> Reserved:
         self._ids = self._ids or [new_lease_id(self.config.name) for _ in range(room)]

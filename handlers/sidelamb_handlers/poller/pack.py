@@ -23,11 +23,6 @@ WEIGHT = 0.2
 """Of the newest answer in the moving average."""
 
 
-LEASES_MOST = 500
-JOBS_MOST = 10_000
-"""What one script call makes and takes at most: Redis does nothing else meanwhile."""
-
-
 class Pack:
     """The number of jobs for the next invocations of one capsule.
 
@@ -47,11 +42,6 @@ class Pack:
         if not self._job_s:
             return min(self._most, FIRST)
         return max(1, min(self._most, math.ceil(TARGET_S * self._threads / self._job_s)))
-
-    @property
-    def leases(self) -> int:
-        """Invocations that may be packed in one go."""
-        return min(LEASES_MOST, max(1, JOBS_MOST // self.size))
 
     def ran(self, jobs: int, ms: float) -> None:
         """Note an invocation that ran so many jobs in so many milliseconds."""

@@ -13,6 +13,7 @@
 --       behind in the others.
 --
 -- Spread, then pack: with fewer jobs than slots one job a lease, else ceil(jobs / slots) up to the limits.
+-- Of packed jobs one call takes no more than MOST_JOBS, or one lease: then `waiting` jobs are left, and slots too.
 -- A payload that is over the limit of bytes gets a lease of its own; the caller decides about it.
 -- Jobs under suspicion (alone) come first, one a lease.
 -- A queue that is no list, because another program uses its key, counts as empty: the others are served.
@@ -21,6 +22,7 @@
 -- REPEAT by lease id: if any of the leases exists, what they hold is returned and nothing is taken.
 -- OOM   the first write is a pop, which Redis allows when full; what follows it is then allowed too.
 
+local MOST_JOBS = 10000 -- Redis does nothing else meanwhile
 local expires, cap, most, most_bytes, extra =
   tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local capsule, poller, Q, S = ARGV[6], ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9])
@@ -145,7 +147,8 @@ end
 
 local free = slots - used
 local size = waiting <= free and 1 or math.min(most, math.ceil(waiting / math.max(free, 1)))
-wanted = size * free
+slots = math.min(slots, used + math.max(1, math.floor(MOST_JOBS / size)))
+wanted = size * (slots - used)
 while used < slots do
   local fields, n, bytes = {}, 0, 0
   while n < size do

@@ -87,6 +87,34 @@ class TestReserving:
         assert sorted(jids(sandboxes.events)) == [["work-0"], ["work-1"], ["work-2"]]
         assert sorted(ran) == [0, 1, 2]
 
+    async def test_few_jobs_are_spread_one_each_after_very_short_ones_too(
+        self, make_capsule, background, sandboxes, ran, db
+    ):
+        push(db, *work_of(10))
+        capsule = make_capsule(sandboxes, in_flight=10, jobs=2_000)
+        capsule._pack.ran(2_000, 2.0)
+        background(capsule.run())
+        await soon(lambda: not places(db))
+        assert [len(names) for names in jids(sandboxes.events)] == [1] * 10
+
+    async def test_what_is_too_much_for_one_call_to_redis_fills_all_slots_by_several(
+        self, make_capsule, background, sandboxes, job, db
+    ):
+        go = threading.Event()
+
+        @job
+        def work(n: int) -> None:
+            go.wait(5)
+
+        push(db, *work_of(12_000))
+        capsule = make_capsule(sandboxes, in_flight=10, jobs=2_000)
+        capsule._pack.ran(2_000, 2.0)
+        background(capsule.run())
+        await soon(lambda: len(capsule.flights) == 10)
+        assert [len(flight.lease.jobs) for flight in capsule.flights.values()] == [1_200] * 10
+        go.set()
+        await soon(lambda: not places(db))
+
     async def test_many_are_packed_evenly_in_order(self, make_capsule, background, sandboxes, ran, db):
         push(db, *work_of(12))
         background(make_capsule(sandboxes, in_flight=4).run())

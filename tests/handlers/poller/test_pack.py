@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidelamb_handlers.poller.pack import FIRST, JOBS_MOST, LEASES_MOST, TARGET_S, Pack
+from sidelamb_handlers.poller.pack import FIRST, TARGET_S, Pack
 
 
 def test_before_the_first_answer_it_is_the_capsules_number_but_not_many():
@@ -64,19 +64,3 @@ def test_jobs_that_took_no_time_at_all_do_not_divide_by_it():
     pack = Pack(100)
     pack.ran(5, 0.0)
     assert pack.size == 100
-
-
-@pytest.mark.parametrize(
-    ("job_ms", "leases"), [(0.01, JOBS_MOST // 2_000), (20, JOBS_MOST // 100), (60_000, LEASES_MOST)]
-)
-def test_however_short_jobs_are_one_script_call_takes_no_more_than_so_many(job_ms, leases):
-    pack = Pack(2_000)
-    pack.ran(1, job_ms)
-    assert pack.leases == leases
-    assert pack.leases * pack.size <= JOBS_MOST
-
-
-def test_what_is_too_much_for_one_script_call_is_one_lease():
-    pack = Pack(10_000_000)
-    pack.ran(1, 0.000_01)
-    assert pack.leases == 1
