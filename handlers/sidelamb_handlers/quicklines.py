@@ -1,7 +1,7 @@
 """Many log lines at once, each word for word as powertools' Logger writes it.
 
-A line of powertools' takes longer than a small job. A logger that somebody has changed (another formatter or handler,
-a filter, keys, indented lines) is left to powertools, and so is what is no JSON.
+A line of powertools' takes longer than a small job. A logger that somebody has changed (another formatter or
+handler, a filter, keys, indented lines) is left to powertools, and so is what is no JSON.
 """
 
 from __future__ import annotations
