@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.faults.fire import CARELESS, MUTANTS, fire
+from tests.faults.fire import APP, CARELESS, MUTANTS, fire
 from tests.faults.nemesis import KINDS, plan
 from tests.faults.verdict import Run, runs_of, verdict
 
@@ -110,3 +112,23 @@ class TestVerdict:
             100.0,
         )
         assert [(r.end, r.gone, r.acknowledged) for r in runs["a"]] == [(None, 3.0, False), (5.0, 5.0, True)]
+
+    def test_a_run_that_was_told_to_stop_while_it_noted_its_end_has_not_ended_well(self):
+        code = (
+            "import contextlib, fault_jobs\n"
+            "from sidelamb.control import JobTimeout\n"
+            "marks = []\n"
+            "def note(mark):\n"
+            "    marks.append(mark)\n"
+            "    if mark == 'E':\n"
+            "        raise JobTimeout\n"
+            "fault_jobs.note = note\n"
+            "with contextlib.suppress(JobTimeout), fault_jobs.noted():\n"
+            "    pass\n"
+            "print(*marks)\n"
+        )
+        said = subprocess.run(
+            [sys.executable, "-c", code], cwd=APP, capture_output=True, text=True, check=True
+        ).stdout
+        runs = runs_of([("a", mark, float(n), 7, "l 0") for n, mark in enumerate(said.split())], {}, 100.0)
+        assert [run.failed for run in runs["a"]] == [True]

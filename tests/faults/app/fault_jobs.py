@@ -44,17 +44,18 @@ def ledger() -> sqlite3.Connection:
 
 @contextlib.contextmanager
 def noted() -> Iterator[None]:
-    """Note the start of a run and its end: E for a good one, F for one that an exception or the worker ended.
+    """Note the start of a run and its end: E for a good one, F for one that an exception or the worker ended, also
+    while it noted E: there it may wait for another process that writes, and be told that its time is over.
 
     That its outcome was written down is noted by sitecustomize.py: A.
     """
     note("S")
     try:
         yield
+        note("E")
     except BaseException:
         note("F")
         raise
-    note("E")
 
 
 @job(name="quick")
