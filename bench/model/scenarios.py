@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LOADS", "WAYS", "Load", "results"]
 
-MOST = 1_000
+MOST = 4_000
 """Jobs an invocation: the capsule's default."""
 STEADY_S = 120.0
 

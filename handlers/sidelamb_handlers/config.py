@@ -8,7 +8,7 @@
     function = "app-worker"
     queues = ["critical", "default"]     # in strict order; or weights: { critical = 5, default = 1 }
     in_flight = 10                       # invocations at once
-    jobs = 2000                          # jobs one invocation may carry
+    jobs = 4000                          # jobs one invocation may carry
     threads = 1                          # of them at once: more only if the app's jobs are thread-safe
     timeout = 60                         # the function's own timeout, s
     detached = false                     # a worker without Redis
@@ -71,7 +71,7 @@ class CapsuleConfig:
     weights: tuple[int, ...] = ()
     """One for each queue, or empty for strict order."""
     in_flight: int = 10
-    jobs: int = 2_000
+    jobs: int = 4_000
     threads: int = 1
     timeout: float = 60.0
     """The function's timeout, seconds."""
@@ -259,7 +259,7 @@ def _capsule(name: str, table: Any) -> CapsuleConfig:
         queues=queues,
         weights=weights,
         in_flight=_whole(table.get("in_flight", 10), f"{where}: in_flight", 1, 10_000),
-        jobs=_whole(table.get("jobs", 2_000), f"{where}: jobs", 1, 10_000),
+        jobs=_whole(table.get("jobs", 4_000), f"{where}: jobs", 1, 10_000),
         threads=_whole(table.get("threads", 1), f"{where}: threads", 1, 1_000),
         timeout=_number(table.get("timeout", 60), f"{where}: timeout", 1, 900),
         detached=_of_type(table.get("detached", False), bool, f"{where}: detached"),

@@ -75,11 +75,11 @@ class TestFile:
 
     def test_a_detached_worker_carries_one_job(self):
         fast, slow = load(FULL).capsules
-        assert (fast.most_jobs, slow.most_jobs) == (1, 2_000)
+        assert (fast.most_jobs, slow.most_jobs) == (1, 4_000)
 
     def test_what_is_left_out_has_defaults(self):
         (made,) = load(capsule("")).capsules
-        assert made == CapsuleConfig("mail", "f", ("default",), (), 10, 2_000, 1, 60.0, detached=False)
+        assert made == CapsuleConfig("mail", "f", ("default",), (), 10, 4_000, 1, 60.0, detached=False)
 
     def test_the_file_in_this_folder_is_found(self):
         Path("sidelamb.toml").write_text(FULL)

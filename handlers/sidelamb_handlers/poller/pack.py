@@ -1,7 +1,7 @@
 """How many jobs one invocation should carry, learned from how long jobs take.
 
 Packing pays for short jobs and hurts long ones, which would wait behind each other. So the capsule's maximum
-is lowered to what runs in about TARGET_S, by a moving average of the answers. When Lambda throttles, fewer
+is lowered to what runs in about TARGET_S, by a moving average of the answers, in which those of many jobs weigh more. When Lambda throttles, fewer
 are in flight, and what waits is packed tighter by itself.
 
 Pure: no clock.
@@ -20,7 +20,10 @@ FIRST = 100
 """Jobs an invocation carries at most while nothing is known of how long they take."""
 
 WEIGHT = 0.2
-"""Of the newest answer in the moving average."""
+"""Of the newest answer in the moving average, at least."""
+
+KEPT_A_JOB = 0.99
+"""What is known already weighs so much less with each job of an answer: a hundred say more than one."""
 
 
 class Pack:
@@ -48,4 +51,5 @@ class Pack:
         if jobs < 1:
             return
         took = ms / 1000 * min(self._threads, jobs) / jobs
-        self._job_s = took if self._job_s is None else (1 - WEIGHT) * self._job_s + WEIGHT * took
+        weight = max(WEIGHT, 1 - KEPT_A_JOB**jobs)
+        self._job_s = took if self._job_s is None else (1 - weight) * self._job_s + weight * took

@@ -53,6 +53,26 @@ def test_one_odd_answer_moves_it_only_a_little_and_many_convince_it():
     assert pack.size == pytest.approx(TARGET_S / 0.2, abs=1)
 
 
+def test_many_jobs_at_once_convince_it_sooner_than_one_after_the_other():
+    pack = Pack(4_000)
+    for _ in range(30):
+        pack.ran(1, 6.0)  # mostly what an invocation takes by itself
+    assert pack.size < 400
+    pack.ran(300, 6.0)
+    assert pack.size > 1_500
+    pack.ran(1_500, 30.0)
+    assert pack.size == 4_000
+
+
+def test_a_few_quick_jobs_do_not_hide_that_others_are_slow():
+    pack = Pack(4_000)
+    pack.ran(4_000, 40.0)
+    pack.ran(2, 5_000.0)
+    assert pack.size < 10
+    pack.ran(4, 0.1)
+    assert pack.size < 10
+
+
 @pytest.mark.parametrize("ran", [0, -1])
 def test_an_invocation_that_ran_nothing_teaches_nothing(ran):
     pack = Pack(100)
