@@ -71,7 +71,9 @@ Python with redis-py and an HTTP client is more already. The poller hardly grows
 invocations in flight in one.""",
     "W4": """\
 Limit: a bare loop of blocking pops, and on top of it one bare round trip through the local Lambda service.""",
-    "W5": "A proxy adds 2 ms to each reply of Redis.",
+    "W5": """\
+A proxy adds 2 ms to each reply of Redis. Limit: two bare loops, each of which takes 4,000 jobs, invokes a bare
+function with them, and says that they are done: two round trips an invocation, where the real ones have three.""",
     "W6": """\
 Promoted by one pass of the scheduler. When a set passes a power of two, Redis enlarges its table, a step with each
 access; that is over before the pass begins (while it goes on, a pass takes half as long again). Lateness: of

@@ -31,7 +31,6 @@ DRAINED = 100_000
 """Jobs of which the rate is taken, however deep the queue is."""
 SMALL = 10_000
 TIMES = 100
-FEW_JOBS = 100_000
 EMPTY_LIMIT_S = 30.0
 
 
@@ -61,7 +60,7 @@ def _drained(session: Session, jobs: int, count: int) -> float:
 def several(name: str, sizes: Sizes) -> Iterator[tuple[str, Figures]]:
     """Drain with 1, 4 and 16 pollers that share two sandboxes."""
     del name
-    jobs = min(FEW_JOBS, sizes.many)
+    jobs = 2 * sizes.many
     with ExitStack() as stack_of:
         folder = Path(stack_of.enter_context(tempfile.TemporaryDirectory()))
         server = stack_of.enter_context(RedisProcess(str(folder)))

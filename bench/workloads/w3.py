@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.meter import Peak
+import orjson
+
+from bench.apps.marks import Marks
+from bench.limits.service import Caller, EchoService
+from bench.meter import Peak, memory_mb
 from bench.peers import OURS, PEERS
 from bench.session import Session
 from bench.workloads.workload import EVERYBODY, Column, Workload
@@ -36,6 +42,37 @@ def short(name: str, sizes: Sizes) -> Iterator[tuple[str, Figures]]:
 def long(name: str, sizes: Sizes) -> Iterator[tuple[str, Figures]]:
     """1 s each, 320 at once, in one process."""
     yield "1 s, 320 at once", _waited(name, "pause", sizes.wait_long, LONG_S, LONG_AT_ONCE)
+
+
+def short_limit(sizes: Sizes) -> Iterator[tuple[str, Figures]]:
+    """Do the same in one invocation of a bare function: no queue, and nobody who looks at one."""
+    yield "100 ms, 50 at once", _bare(sizes.wait, SHORT_S, SHORT_AT_ONCE)
+
+
+def long_limit(sizes: Sizes) -> Iterator[tuple[str, Figures]]:
+    """Do the same in one invocation of a bare function."""
+    yield "1 s, 320 at once", _bare(sizes.wait_long, LONG_S, LONG_AT_ONCE)
+
+
+def _bare(jobs: int, seconds: float, at_once: int) -> Figures:
+    with tempfile.TemporaryDirectory() as text:
+        folder = Path(text)
+        Marks.make(folder)
+        with EchoService(folder, concurrency=1, env={"BENCH_MARKS": text}) as service:
+            caller = Caller(service.url)
+            caller.call()
+
+            def memory() -> dict[str, float]:
+                of_service = memory_mb([service.pid], alone=True)
+                return {"service": of_service, "worker": memory_mb([service.pid]) - of_service}
+
+            pauses = {"jobs": jobs, "at_once": at_once, "seconds": seconds}
+            with Peak(memory) as peak:
+                began = time.perf_counter()
+                caller.call(orjson.dumps({"pauses": pauses}))
+                took = time.perf_counter() - began
+    parts = {f"{part}_mb": mb for part, mb in peak.parts.items()}
+    return {"share": 100 * jobs * seconds / at_once / took, "mb": peak.mb, "mb_each": peak.mb / at_once, **parts}
 
 
 def _waited(name: str, job: str, jobs: int, seconds: float, at_once: int) -> Figures:
@@ -72,5 +109,5 @@ _COLUMNS = (
     Column("worker_mb", "worker MB", ",.0f"),
     Column("all_us", "CPU µs/job, all", ",.0f"),
 )
-W3 = Workload("W3", "jobs that wait for others", _COLUMNS, measure=short, peers=EVERYBODY)
-W3_LONG = Workload("W3", "jobs that wait for others", _COLUMNS, measure=long, peers=LONG_PEERS)
+W3 = Workload("W3", "jobs that wait for others", _COLUMNS, measure=short, limit=short_limit, peers=EVERYBODY)
+W3_LONG = Workload("W3", "jobs that wait for others", _COLUMNS, measure=long, limit=long_limit, peers=LONG_PEERS)
