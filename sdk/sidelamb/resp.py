@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Replies", "packed", "replies"]
 
-_CHUNK = 65_536
+_FIRST, _MORE = 4_096, 65_536
+"""Bytes that are asked for, at first and then: room for much takes its time, and most replies are short."""
 
 
 def packed(command: Sequence[bytes | str | float] | bytes) -> bytes:
@@ -72,7 +73,8 @@ class Replies:
     def _line(self) -> bytes:
         end = self._data.find(b"\r\n", self._at)
         while end < 0:
-            self._data, self._at = self._data[self._at :] + _some(self._recv), 0
+            begun = self._data[self._at :]
+            self._data, self._at = begun + _some(self._recv, _MORE if begun else _FIRST), 0
             end = self._data.find(b"\r\n")
         line, self._at = self._data[self._at : end], end + 2
         return line
@@ -82,7 +84,7 @@ class Replies:
         if end > len(self._data):
             parts, missing = [self._data[self._at :]], end - len(self._data)
             while missing > 0:
-                parts.append(_some(self._recv))
+                parts.append(_some(self._recv, _MORE))
                 missing -= len(parts[-1])
             self._data, self._at, end = b"".join(parts), 0, size + 2
         text, self._at = self._data[self._at : end - 2], end
@@ -101,15 +103,15 @@ class FastReplies:
 
     def read(self) -> Any:
         """Return the next reply; raises as `Replies.read`."""
-        reply = self._reader.gets()
+        reply, size = self._reader.gets(), _FIRST
         while reply is False:
-            self._reader.feed(_some(self._recv))
-            reply = self._reader.gets()
+            self._reader.feed(_some(self._recv, size))
+            reply, size = self._reader.gets(), _MORE
         return reply
 
 
-def _some(recv: Callable[[int], bytes]) -> bytes:
-    data = recv(_CHUNK)
+def _some(recv: Callable[[int], bytes], size: int) -> bytes:
+    data = recv(size)
     if not data:
         raise rx.ConnectionError("the server closed it")
     return data
