@@ -15,6 +15,12 @@ local function not_times(...)
   end
 end
 
+-- Returns how many are in a list; nil for a key that is no list, because another program uses it.
+local function length_of(key)
+  local n = redis.pcall('LLEN', key)
+  return type(n) == 'number' and n or nil
+end
+
 -- A lease's job fields begin with their index; its others (capsule, poller, open, claim) do not.
 local function is_job(field)
   local b = string.byte(field, 1)

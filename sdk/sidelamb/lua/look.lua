@@ -11,18 +11,13 @@ local function head(key)
   return redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2] or ''
 end
 
-local function length(key)
-  local n = redis.pcall('LLEN', key)
-  return type(n) == 'number' and n or nil
-end
-
 local Q = tonumber(ARGV[1])
 local reply = { head(KEYS[1]), head(KEYS[2]), head(KEYS[3]), '' }
 local tick = redis.pcall('ZRANGE', KEYS[5], 0, 0, 'WITHSCORES')
 if not tick.err then reply[4] = tick[2] or '' end
 local any_paused = redis.call('SCARD', KEYS[4]) > 0
 for q = 1, Q do
-  local waiting, alone = length(KEYS[5 + q]), length(KEYS[5 + Q + q]) or 0
+  local waiting, alone = length_of(KEYS[5 + q]), length_of(KEYS[5 + Q + q]) or 0
   local n = waiting and waiting + alone or -2
   if any_paused and redis.call('SISMEMBER', KEYS[4], ARGV[1 + q]) == 1 then n = -1 end
   reply[4 + q] = n

@@ -22,9 +22,9 @@ for i = now + 1, #ARGV do missing[ARGV[i]] = true end
 local total = redis.call('ZCARD', KEYS[3]) + redis.call('ZCARD', KEYS[4])
 local is_set_or_list = { [3] = true, [4] = true }
 for k = 5, 4 + 2 * Q do
-  local n = redis.pcall('LLEN', KEYS[k])
-  is_set_or_list[k] = type(n) == 'number' -- in what another program keeps there is no job of ours
-  total = total + (is_set_or_list[k] and n or 0)
+  local n = length_of(KEYS[k])
+  is_set_or_list[k] = n ~= nil -- in what another program keeps there is no job of ours
+  total = total + (n or 0)
 end
 if total > tonumber(ARGV[1]) then return nil end
 for _, queue in ipairs(redis.call('SMEMBERS', KEYS[2])) do

@@ -16,7 +16,7 @@ local now, Q = tonumber(ARGV[1]), tonumber(ARGV[2])
 local first, usable = 3 + Q, { [3] = true }
 redis.call('SCARD', KEYS[2])
 redis.call('ZCARD', KEYS[3])
-for q = 1, Q do usable[3 + q] = type(redis.pcall('LLEN', KEYS[3 + q])) == 'number' end
+for q = 1, Q do usable[3 + q] = length_of(KEYS[3 + q]) ~= nil end
 
 local members, entries, movable = {}, {}, true
 for i = first, #ARGV, 3 do

@@ -17,7 +17,7 @@ if refused then return refused end
 local count, Q = tonumber(ARGV[2]), tonumber(ARGV[5])
 redis.call('SCARD', KEYS[2])
 for q = 1, Q do
-  if type(redis.pcall('LLEN', KEYS[2 + q])) ~= 'number' then return 0 end
+  if not length_of(KEYS[2 + q]) then return 0 end
 end
 local front = redis.call('ZRANGE', KEYS[1], 0, count - 1)
 if #front < count or tonumber(redis.call('ZSCORE', KEYS[1], front[count])) > tonumber(ARGV[1]) then return 0 end

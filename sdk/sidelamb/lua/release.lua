@@ -2,15 +2,17 @@
 --
 -- KEYS  1 leases (zset)   2 slots of the capsule (set)   3.. L leases (hash), oldest first; then lists
 -- ARGV  1 L, then for each lease: id, how many, and field, index of its list in KEYS, for each job in order
--- RETURNS for each lease how many jobs went back; 0 for one that is claimed or gone
+-- RETURNS for each lease how many jobs went back; 0 for one that is claimed or gone, or has a job whose queue is no list
 --
--- KEEPS a claimed lease is left alone: its jobs may be running.
+-- KEEPS a claimed lease is left alone: its jobs may be running. One that cannot go back waits for the reaper, and holds
+--       up no other.
 -- REPEAT safe: a released lease is gone. OOM: the first write is a removal.
 
 local L = tonumber(ARGV[1])
 redis.call('ZCARD', KEYS[1])
 redis.call('SCARD', KEYS[2])
-for k = 3 + L, #KEYS do redis.call('LLEN', KEYS[k]) end
+local usable = {}
+for k = 3 + L, #KEYS do usable[k] = length_of(KEYS[k]) ~= nil end
 
 local starts, at = {}, 2
 for n = 1, L do
@@ -22,8 +24,10 @@ end
 local released, pushes, ids, gone = {}, {}, {}, {}
 for n = L, 1, -1 do
   local key, from, jobs = KEYS[2 + n], starts[n] + 2, tonumber(ARGV[starts[n] + 1])
+  local can_go = true
+  for i = 0, jobs - 1 do can_go = can_go and usable[tonumber(ARGV[from + 2 * i + 1])] end
   released[n] = 0
-  if redis.call('HEXISTS', key, 'open') == 1 then
+  if can_go and redis.call('HEXISTS', key, 'open') == 1 then
     local fields = {}
     for i = 0, jobs - 1 do fields[i + 1] = ARGV[from + 2 * i] end
     local payloads, present = {}, 0

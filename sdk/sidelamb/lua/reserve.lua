@@ -53,14 +53,10 @@ local paused = {}
 if redis.call('SCARD', KEYS[3]) > 0 then
   for q = 1, Q do paused[q] = redis.call('SISMEMBER', KEYS[3], ARGV[first_name + q]) == 1 end
 end
-local function length_of(key)
-  local n = redis.pcall('LLEN', key)
-  return type(n) == 'number' and n or 0
-end
 local length, suspects, waiting, waiting_alone, held_back = {}, {}, 0, 0, {}
 for q = 1, Q do
-  length[q] = length_of(KEYS[3 + q])
-  suspects[q] = length_of(KEYS[first_alone + q])
+  length[q] = length_of(KEYS[3 + q]) or 0
+  suspects[q] = length_of(KEYS[first_alone + q]) or 0
   if paused[q] then
     if length[q] + suspects[q] > 0 then held_back[#held_back + 1] = ARGV[first_name + q] end
     length[q], suspects[q] = 0, 0

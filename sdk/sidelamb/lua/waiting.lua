@@ -11,8 +11,8 @@ local Q, reply = #KEYS / 2, {}
 for q = 1, Q do
   local size, head, foreign = 0, '', ''
   for _, key in ipairs({ KEYS[q], KEYS[Q + q] }) do
-    local n = redis.pcall('LLEN', key)
-    if type(n) == 'number' then
+    local n = length_of(key)
+    if n then
       size = size + n
       head = redis.call('LINDEX', key, -1) or head
     elseif foreign == '' then

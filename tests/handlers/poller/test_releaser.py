@@ -38,6 +38,21 @@ async def test_one_that_was_claimed_meanwhile_stays_and_is_told_as_none(db, link
     assert link.run(STORE.lease("c:1")).jobs
 
 
+async def test_one_whose_queue_another_program_has_overwritten_holds_up_no_other(db, link, make_patient):
+    releaser = Releaser("c", STORE, make_patient())
+    ours = flights(db, link, 2)
+    push(db, payload("work", 9), queue="theirs")
+    (lost,) = reserve(link, "c:lost", queues=["theirs"])
+    db.set("queue:theirs", "not a list")
+    every = [ours[0], Flight(lost, time.time() + 30, 60.0), ours[1]]
+    counts = await asyncio.wait_for(asyncio.gather(*(releaser.release(f) for f in every)), 5)
+    assert counts == [2, 0, 2]
+    assert waiting(db) == [payload("work", n) for n in range(4)]
+    assert link.run(STORE.lease("c:lost")).jobs == lost.jobs
+    db.delete("queue:theirs")
+    assert await releaser.release(every[1]) == 1
+
+
 async def test_what_comes_while_others_go_back_goes_back_after_them(db, link, make_patient):
     releaser = Releaser("c", STORE, make_patient())
     first, second = flights(db, link, 2)
