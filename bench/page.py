@@ -58,24 +58,26 @@ ABOUT = {
 One call a job from one process; and the best that a client has for many: 1,000 a call (Sidelamb, Sidekiq, rq,
 streaq), 100 calls at a time (arq, saq, taskiq), or nothing. Limit: `redis-benchmark` on one connection.""",
     "W2": """\
-The queue is filled while the workers stand still. Slow systems get fewer jobs: it is the rate that counts.
+The queue is filled while the workers stand still. Slow systems get fewer jobs: it is the rate that counts; for
+the aims ours is that of 200,000, because 20,000 are over before all is under way.
 Limit: for 20,000 two bare loops of blocking pops; for 200,000 two bare loops that invoke a bare function,
 1,000 jobs an event.""",
     "W3": """\
 One process, or one sandbox, for all at once (rq and Celery's prefork: a process each). Memory is PSS, looked
 at four times a second. Sidelamb's has four processes in it where most peers have one: the poller (about 55
 MB: Python, redis-py, aiohttp, and botocore for finding credentials), the local Lambda service and its guard
-(23 MB, which do not exist on AWS), and a sandbox (30 MB; Lambda sells 128 MB or more). A lean peer does all
-in 22 to 35 MB, so with one small sandbox the aim of less memory a waiting job than any peer cannot be met:
-Python with redis-py and an HTTP client is more already. The poller hardly grows with what waits: W7 has 5,000
-invocations in flight in one.""",
+(18 MB, which do not exist on AWS), and a sandbox (Lambda sells 128 MB or more). Limit: one invocation of a bare
+function that waits on so many threads, with no queue and no poller. That takes more than the leanest peer already,
+so the aim of less memory a waiting job than any peer cannot be met with one small sandbox. The poller hardly grows
+with what waits: W7 has 5,000 invocations in flight in one.""",
     "W4": """\
 Limit: a bare loop of blocking pops, and on top of it one bare round trip through the local Lambda service.""",
     "W5": """\
 A proxy adds 2 ms to each reply of Redis. Limit: two bare loops, each of which takes 4,000 jobs, invokes a bare
 function with them, and says that they are done: two round trips an invocation, where the real ones have three.""",
     "W6": """\
-Promoted by one pass of the scheduler. When a set passes a power of two, Redis enlarges its table, a step with each
+Promoted by one pass of the scheduler. Limit: a script that moves the first of the set to a queue, a thousand a
+call, and looks at none of them: what it loses beside a million others is what Redis' own removal loses. When a set passes a power of two, Redis enlarges its table, a step with each
 access; that is over before the pass begins (while it goes on, a pass takes half as long again). Lateness: of
 jobs enqueued for known times within four seconds.""",
     "W7": "One core for the one who is measured, the other for a simulated Lambda.",
