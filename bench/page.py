@@ -77,9 +77,10 @@ A proxy adds 2 ms to each reply of Redis. Limit: two bare loops, each of which t
 function with them, and says that they are done: two round trips an invocation, where the real ones have three.""",
     "W6": """\
 Promoted by one pass of the scheduler. Limit: a script that moves the first of the set to a queue, a thousand a
-call, and looks at none of them: what it loses beside a million others is what Redis' own removal loses. When a set passes a power of two, Redis enlarges its table, a step with each
-access; that is over before the pass begins (while it goes on, a pass takes half as long again). Lateness: of
-jobs enqueued for known times within four seconds.""",
+call, and looks at none of them: what it loses beside a million others is what the removal in Redis loses. When a
+set passes a power of two, Redis enlarges its table, a step with each access; that is over before the pass begins
+(while it goes on, a pass takes half as long again). Lateness: of jobs enqueued for known times within four
+seconds.""",
     "W7": "One core for the one who is measured, the other for a simulated Lambda.",
     "W8": "Counted by INFO commandstats (commands inside scripts too) and by a proxy that adds nothing.",
     "W9": "The local service is not there on AWS; with logging on it also carries the lines.",

@@ -58,7 +58,7 @@ def _drained(session: Session, jobs: int, count: int) -> float:
 
 
 def several(name: str, sizes: Sizes) -> Iterator[tuple[str, Figures]]:
-    """Drain with 1, 4 and 16 pollers that share two sandboxes, there and back: the machine's weather hits all alike."""
+    """Drain with 1, 4 and 16 pollers that share two sandboxes, there and back: the weather hits all alike."""
     del name
     took = dict.fromkeys(pollers.COUNTS, 0.0)
     with ExitStack() as stack_of:

@@ -56,7 +56,7 @@ def promote(name: str, sizes: Sizes) -> Iterator[tuple[str, Figures]]:
 
 
 def limit(sizes: Sizes) -> Iterator[tuple[str, Figures]]:
-    """Have Redis move the first of the set by the least script that can: it knows what is due, and looks at none."""
+    """Have Redis move the first of the set by the least script that can: it looks at none of them."""
     with tempfile.TemporaryDirectory() as folder, RedisProcess(folder) as server:
         for case in _filled(server.db, sizes):
             began = time.perf_counter()

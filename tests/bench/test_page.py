@@ -17,7 +17,8 @@ ABOUT = {
 
 def results(rate: float) -> Results:
     found = Results(dict(ABOUT))
-    found.add(Sample("W2", "20,000", "sidelamb", 0, {"rate": rate}))
+    for case in ("20,000", "200,000"):
+        found.add(Sample("W2", case, "sidelamb", 0, {"rate": rate}))
     found.add(Sample("W2", "20,000", "dramatiq", 0, {"rate": 5_000.0}))
     return found
 

@@ -1,8 +1,8 @@
 """How many jobs one invocation should carry, learned from how long jobs take.
 
 Packing pays for short jobs and hurts long ones, which would wait behind each other. So the capsule's maximum
-is lowered to what runs in about TARGET_S, by a moving average of the answers, in which those of many jobs weigh more. When Lambda throttles, fewer
-are in flight, and what waits is packed tighter by itself.
+is lowered to what runs in about TARGET_S, by a moving average of the answers, in which those of many jobs
+weigh more. When Lambda throttles, fewer are in flight, and what waits is packed tighter by itself.
 
 Pure: no clock.
 """
