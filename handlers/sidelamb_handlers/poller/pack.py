@@ -44,7 +44,9 @@ class Pack:
         """Jobs an invocation should carry at most."""
         if not self._job_s:
             return min(self._most, FIRST)
-        return max(1, min(self._most, math.ceil(TARGET_S * self._threads / self._job_s)))
+        # The same number for each thread: none is without a job while others run their last.
+        each = max(1, math.ceil(TARGET_S / self._job_s))
+        return min(self._most, each * self._threads)
 
     def ran(self, jobs: int, ms: float) -> None:
         """Note an invocation that ran so many jobs in so many milliseconds."""

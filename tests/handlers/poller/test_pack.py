@@ -36,6 +36,21 @@ def test_threads_carry_more():
     assert pack.size == TARGET_S * 4
 
 
+def test_no_thread_is_without_a_job_while_others_run_their_last():
+    pack = Pack(4_000, threads=320)
+    pack.ran(320, 1_020.0)
+    assert pack.size == 2 * 320
+
+
+def test_long_jobs_are_as_many_as_there_are_threads():
+    pack = Pack(100, threads=25)
+    pack.ran(25, 10_000.0)
+    assert pack.size == 25
+    few = Pack(10, threads=25)
+    few.ran(10, 10_000.0)
+    assert few.size == 10
+
+
 def test_fewer_jobs_than_threads_ran_side_by_side():
     pack = Pack(100, threads=8)
     pack.ran(1, 1_000.0)
