@@ -56,7 +56,8 @@ says so. "limit" is the least program that could do the work. A job says that it
 ABOUT = {
     "W1": """\
 One call a job from one process; and the best that a client has for many: 1,000 a call (Sidelamb, Sidekiq, rq,
-streaq), 100 calls at a time (arq, saq, taskiq), or nothing. Limit: `redis-benchmark` on one connection.""",
+streaq), 100 calls at a time (arq, saq, taskiq), or nothing. Limit: `redis-benchmark` on one connection; and, for
+what Python itself takes, a loop that only sends a push that is ready and reads its answer.""",
     "W2": """\
 The queue is filled while the workers stand still. Slow systems get fewer jobs: it is the rate that counts; for
 the aims ours is that of 200,000, because 20,000 are over before all is under way.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import socket
 import subprocess
 import tempfile
+import time
 from typing import TYPE_CHECKING
 
 from bench.meter import cpu_s
@@ -48,7 +50,7 @@ def many(session: Session, sizes: Sizes) -> Iterator[tuple[str, Figures]]:
 
 
 def limit(sizes: Sizes) -> Iterator[tuple[str, Figures]]:
-    """Push as many payloads with redis-benchmark on one connection."""
+    """Push as many payloads with redis-benchmark on one connection, and by a bare loop of Python."""
     with tempfile.TemporaryDirectory() as folder, RedisProcess(folder) as server:
         for case, values, jobs in (("single", 1, int(20_000 * sizes.jobs)), ("bulk", CHUNK, sizes.many)):
             before = cpu_s([server.pid])
@@ -61,6 +63,25 @@ def limit(sizes: Sizes) -> Iterator[tuple[str, Figures]]:
                 case,
                 {"rate": rate, "redis_us": (cpu_s([server.pid]) - before) / jobs * 1e6, "commands": 1 / values},
             )
+        yield "single, a bare loop of Python", _loop(server, int(20_000 * sizes.jobs))
+
+
+def _loop(server: RedisProcess, jobs: int) -> Figures:
+    """Send a push that is ready, and read its answer, again and again."""
+    words = ("LPUSH", "queue:default", PAYLOAD)
+    command = (f"*{len(words)}\r\n" + "".join(f"${len(word)}\r\n{word}\r\n" for word in words)).encode()
+    with socket.create_connection(("127.0.0.1", server.port)) as redis:
+        redis.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        cpu, before, began = time.process_time(), cpu_s([server.pid]), time.perf_counter()
+        for _ in range(jobs):
+            redis.send(command)
+            redis.recv(4_096)
+        took = time.perf_counter() - began
+    return {
+        "rate": jobs / took,
+        "client_us": (time.process_time() - cpu) / jobs * 1e6,
+        "redis_us": (cpu_s([server.pid]) - before) / jobs * 1e6,
+    }
 
 
 W1 = Workload(
