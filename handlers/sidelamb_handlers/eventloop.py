@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from concurrent.futures import CancelledError, Future
+from collections import deque
+from collections.abc import Coroutine
+from concurrent.futures import CancelledError
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from sidelamb_handlers.strays import OwnThread
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Awaitable
 
     from sidelamb_handlers.attempt import Attempt
 
@@ -32,21 +35,22 @@ class KeptLoop:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: OwnThread | None = None
         self._lock = threading.Lock()
+        self._new: deque[_Run] = deque()
+        self._told = False
 
-    def run(self, attempt: Attempt, coroutine: Coroutine[Any, Any, Any]) -> Any:
+    def run(self, attempt: Attempt, coroutine: Awaitable[Any]) -> Any:
         """Run a job's coroutine on the loop to its end and return its result; the calling thread waits.
 
         A coroutine that is interrupted is cancelled, and has ended, clean-up and all, when this returns.
         """
-        loop = self._started()
-        ended: Future[Any] = Future()
-        run = _Run(coroutine, ended)
+        loop = self._loop or self._started()
+        run = _Run(coroutine)
         attempt.interrupt = lambda: loop.call_soon_threadsafe(run.cancel)
-        loop.call_soon_threadsafe(run.start)
-        result, error = ended.result()
-        if error is not None:
-            raise error
-        return result
+        self._new.append(run)
+        if not self._told:  # else the loop is about to look
+            self._told = True
+            loop.call_soon_threadsafe(self._start_new)
+        return run.wait()
 
     def sweep(self, within_s: float) -> bool:
         """Cancel all tasks that jobs left behind; say whether all ended within `within_s`."""
@@ -78,33 +82,56 @@ class KeptLoop:
                 self._thread.start()
             return self._loop
 
+    def _start_new(self) -> None:
+        """Start what has come, on the loop: lanes come many at a time, and to wake it once is enough."""
+        self._told = False
+        while self._new:
+            self._new.popleft().start()
+
 
 class _Run:
-    """One coroutine on the loop. Its methods run there."""
+    """One coroutine on the loop. But for `wait`, its methods run there."""
 
-    def __init__(self, coroutine: Coroutine[Any, Any, Any], ended: Future[Any]) -> None:
+    __slots__ = ("_begun", "_context", "_coroutine", "_ended", "_error", "_result", "_stopped", "_task")
+
+    def __init__(self, coroutine: Awaitable[Any]) -> None:
         self._coroutine = coroutine
-        self._ended = ended
-        self._task: asyncio.Task[Any] | None = None
+        self._context = copy_context()
+        self._ended = threading.Lock()
+        self._ended.acquire()
+        self._begun = self._stopped = False
+        self._task: asyncio.Task[None] | None = None
+        self._result: Any = None
+        self._error: BaseException | None = None
+
+    def wait(self) -> Any:
+        """Return its result, or raise its error, once it has ended."""
+        self._ended.acquire()
+        if self._error is not None:
+            raise self._error
+        return self._result
 
     def start(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._guarded())
-        self._task.add_done_callback(self._end)
+        self._task = asyncio.get_running_loop().create_task(self._guarded(), context=self._context)
 
     def cancel(self) -> None:
-        if self._task is not None:
+        self._stopped = True
+        if self._begun and self._task is not None:
             self._task.cancel()
 
-    async def _guarded(self) -> tuple[Any, BaseException | None]:
-        """Return (result, error). An exit that a job raises must not end the loop."""
-        try:
-            return await self._coroutine, None
-        except BaseException as error:
-            return None, error
-
-    def _end(self, task: asyncio.Task[Any]) -> None:
-        cancelled = task.cancelled()  # before it began
-        self._ended.set_result((None, CancelledError()) if cancelled else task.result())
+    async def _guarded(self) -> None:
+        """Keep result or error. An exit that a job raises must not end the loop."""
+        self._begun = True
+        if self._stopped:
+            self._error = CancelledError()
+            if isinstance(self._coroutine, Coroutine):
+                self._coroutine.close()
+        else:
+            try:
+                self._result = await self._coroutine
+            except BaseException as error:
+                self._error = error
+        self._ended.release()
 
 
 async def _sweep(timeout_s: float) -> bool:

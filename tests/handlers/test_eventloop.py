@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -134,6 +135,49 @@ def test_a_coroutine_that_was_stopped_has_ended_when_its_lane_goes_on(kept: Kept
     ended_first = ended.is_set()
     assert ended.wait(5)
     assert ended_first
+
+
+class TestABusyLoop:
+    """Jobs that come while another blocks the loop."""
+
+    @pytest.fixture
+    def let_go(self, kept: KeptLoop) -> Iterator[threading.Event]:
+        go, begun = threading.Event(), threading.Event()
+
+        async def blocks() -> None:
+            begun.set()
+            go.wait(5)
+
+        thread, _ = in_thread(kept, attempt(), blocks())
+        assert begun.wait(5)
+        yield go
+        go.set()
+        thread.join(5)
+
+    def test_all_that_came_meanwhile_run_when_it_is_free(self, kept: KeptLoop, let_go: threading.Event):
+        attempts = [attempt() for _ in range(20)]
+        pairs = [in_thread(kept, a, which()) for a in attempts]
+        until(lambda: all(a.interrupt for a in attempts))
+        let_go.set()
+        for thread, _ in pairs:
+            thread.join(5)
+        assert [out for _, out in pairs] == [[id(kept._loop)]] * 20
+
+    def test_one_that_is_stopped_before_it_has_begun_does_not_run(self, kept: KeptLoop, let_go: threading.Event):
+        ran: list[bool] = []
+
+        async def job() -> None:
+            ran.append(True)
+
+        a = attempt()
+        thread, out = in_thread(kept, a, job())
+        until(lambda: a.interrupt is not None)
+        assert a.interrupt is not None
+        a.interrupt()
+        let_go.set()
+        thread.join(5)
+        assert isinstance(out[0], CancelledError)
+        assert ran == []
 
 
 class TestSweep:
