@@ -70,6 +70,7 @@ class Watch:
         self._stopping: dict[str, tuple[Attempt, float]] = {}
         self._threads = threads
         self._careful = careful
+        self._first = frozenset(attempts[: 1 if careful else threads])
         self._batches = deque([each] for each in attempts) if careful else deque([attempts])
         self._lanes = Lanes((), self._one, 0)
         self.started = 0
@@ -107,7 +108,8 @@ class Watch:
     def _one(self, attempt: Attempt) -> Decision:
         now = self._clock()
         # The first ones start in any case: an invocation can give no more time than it has.
-        if now - self._began > TICK_S and now + (attempt.timeout_s or 0.0) > self._ending.stop_at:
+        is_early = now - self._began <= TICK_S or attempt in self._first
+        if not is_early and now + (attempt.timeout_s or 0.0) > self._ending.stop_at:
             return returned("too little time left to start it")
         return self._runner.attempt(attempt)
 

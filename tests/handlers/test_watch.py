@@ -326,6 +326,17 @@ class TestTheEnd:
         watched.run(call("work"), seconds=1.0)
         assert watched.outcomes() == ["succeeded"]
 
+    def test_the_first_ones_are_started_also_if_the_sandbox_was_slow_to_begin(
+        self, watched: Watched, job, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(module, "TICK_S", -1.0)  # as if it had been over before a lane ran
+
+        @job(timeout=900)
+        def work() -> None: ...
+
+        watched.run(*(call("work") for _ in range(3)), threads=2, seconds=1.0)
+        assert watched.outcomes() == ["succeeded", "succeeded", "returned"]
+
     def test_only_what_ran_is_counted_as_started(self, watched: Watched, job):
         @job
         def work(seconds: float) -> None:
