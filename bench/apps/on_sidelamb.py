@@ -21,6 +21,12 @@ def noop(n: int) -> None:
     MARKS.done[n] = 1
 
 
+@job(name="anoop")
+async def anoop(n: int) -> None:
+    """Do nothing, on the event loop."""
+    MARKS.done[n] = 1
+
+
 @job(name="pause")
 def pause(n: int, seconds: float) -> None:
     """Wait on a thread."""
@@ -42,7 +48,7 @@ def stamp(n: int) -> None:
     MARKS.ring()
 
 
-JOBS: dict[str, Any] = {"noop": noop, "pause": pause, "apause": apause, "stamp": stamp}
+JOBS: dict[str, Any] = {"noop": noop, "anoop": anoop, "pause": pause, "apause": apause, "stamp": stamp}
 
 
 class Client:

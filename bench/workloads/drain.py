@@ -16,11 +16,11 @@ __all__ = ["drain", "fill"]
 LIMIT_S = 180.0
 
 
-def fill(session: Session, jobs: int, *, bulk: bool) -> Figures:
+def fill(session: Session, jobs: int, *, bulk: bool, job: str = "noop") -> Figures:
     """Put so many jobs on a queue that nobody serves; return what that took of the client and of Redis."""
     session.marks.clear()
     cpu, calls = session.cpu(), session.redis.commands()
-    taken = session.fill("noop", jobs, bulk=bulk)
+    taken = session.fill(job, jobs, bulk=bulk)
     used = session.cpu()["redis"] - cpu["redis"]
     return {
         "rate": jobs / taken["s"],

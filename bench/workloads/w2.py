@@ -17,7 +17,7 @@ import orjson
 from bench.apps.marks import Marks
 from bench.limits.service import Caller, EchoService
 from bench.meter import cpu_s, own_cpu_s
-from bench.peers import PEERS
+from bench.peers import OURS, PEERS
 from bench.redis_process import RedisProcess
 from bench.session import Session, await_marks
 from bench.workloads import w1
@@ -48,6 +48,9 @@ def many(session: Session, sizes: Sizes) -> Iterator[tuple[str, Figures]]:
     """Drain what W1 has enqueued in bulk, if that was many."""
     if session.peer.name in w1.FAST:
         yield "200,000", drain(session, sizes.many)
+    if session.peer.name == OURS:
+        fill(session, sizes.many, bulk=True, job="anoop")
+        yield "200,000, as async def", drain(session, sizes.many)
 
 
 def one_process(name: str, sizes: Sizes) -> Iterator[tuple[str, Figures]]:

@@ -63,6 +63,8 @@ class Attempt:
     timeout_s: float | None = None
     is_plain: bool = False
     """Decoded; its payload asks for nothing, it has no limit: its function is called, and that is all."""
+    on_loop: bool = False
+    """Its function is a coroutine's, and nothing is around it that would block: it needs no thread."""
     started_at: float = 0.0
     """Epoch s; 0 while it has not started."""
     ended_at: float = 0.0
@@ -197,6 +199,7 @@ class Runner:
         job = a.job = self._registry.find(payload["class"]) or _own(payload["class"])
         if job is not None and job.options.limit is None and _ASKED.isdisjoint(payload):
             a.is_plain, a.timeout_s = True, job.options.timeout_s
+            a.on_loop = job.is_async and not self._middleware and not job.options.idempotent
             return None
         if payload.get("doomed") is True:
             return lambda: self._judge.laid_to_rest(a)
@@ -240,6 +243,21 @@ class Runner:
         finally:
             running.reset(token)
         return a.decision or SUCCEEDED if a.error is None else self.decide(a, a.error)
+
+    async def on_loop(self, a: Attempt) -> None:
+        """Run a decoded attempt that is `on_loop`, in a context of its own. What went wrong is in `a.error`."""
+        running.set(a)
+        job = a.job
+        a.started_at = self._clock()
+        try:
+            if carrying:
+                set_again(a.payload)
+            if job is not None:
+                args, kwargs = _arguments(a, job)
+                await job(*args, **kwargs)
+        except BaseException as error:
+            a.error = error
+        a.ended_at = self._clock()
 
     def decide(self, a: Attempt, error: BaseException) -> Decision:
         """Return what an error means for the job."""

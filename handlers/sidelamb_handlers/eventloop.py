@@ -12,13 +12,13 @@ import threading
 from collections import deque
 from collections.abc import Coroutine
 from concurrent.futures import CancelledError
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 
 from sidelamb_handlers.strays import OwnThread
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
 
     from sidelamb_handlers.attempt import Attempt
 
@@ -43,14 +43,26 @@ class KeptLoop:
 
         A coroutine that is interrupted is cancelled, and has ended, clean-up and all, when this returns.
         """
-        loop = self._loop or self._started()
-        run = _Run(coroutine)
-        attempt.interrupt = lambda: loop.call_soon_threadsafe(run.cancel)
-        self._new.append(run)
-        if not self._told:  # else the loop is about to look
-            self._told = True
-            loop.call_soon_threadsafe(self._start_new)
-        return run.wait()
+        ended = threading.Lock()
+        ended.acquire()
+        run = _Run(coroutine, copy_context(), lambda _: ended.release())
+        self._begin(attempt, run)
+        ended.acquire()
+        if run.error is not None:
+            raise run.error
+        return run.result
+
+    def begin(
+        self, attempt: Attempt, coroutine: Awaitable[Any], then: Callable[[BaseException | None], None]
+    ) -> None:
+        """Run a coroutine on the loop, in an empty context; nobody waits.
+
+        Args:
+            attempt: whose it is.
+            coroutine: what to run.
+            then: called on the loop when it has ended, with its error; must not block and not raise.
+        """
+        self._begin(attempt, _Run(coroutine, Context(), lambda run: then(run.error)))
 
     def sweep(self, within_s: float) -> bool:
         """Cancel all tasks that jobs left behind; say whether all ended within `within_s`."""
@@ -82,34 +94,43 @@ class KeptLoop:
                 self._thread.start()
             return self._loop
 
+    def _begin(self, attempt: Attempt, run: _Run) -> None:
+        loop = self._loop or self._started()
+        attempt.interrupt = lambda: loop.call_soon_threadsafe(run.cancel)
+        if self._thread is not None and self._thread.ident == threading.get_ident():
+            run.start()
+            return
+        self._new.append(run)
+        if not self._told:  # else the loop is about to look
+            self._told = True
+            loop.call_soon_threadsafe(self._start_new)
+
     def _start_new(self) -> None:
-        """Start what has come, on the loop: lanes come many at a time, and to wake it once is enough."""
+        """Start what has come, on the loop: threads come many at a time, and to wake it once is enough."""
         self._told = False
         while self._new:
             self._new.popleft().start()
 
 
 class _Run:
-    """One coroutine on the loop. But for `wait`, its methods run there."""
+    """One coroutine on the loop. All its methods run there.
 
-    __slots__ = ("_begun", "_context", "_coroutine", "_ended", "_error", "_result", "_stopped", "_task")
+    Args:
+        coroutine: what to run.
+        context: in which.
+        then: told when it has ended, clean-up and all.
+    """
 
-    def __init__(self, coroutine: Awaitable[Any]) -> None:
+    __slots__ = ("_begun", "_context", "_coroutine", "_stopped", "_task", "_then", "error", "result")
+
+    def __init__(self, coroutine: Awaitable[Any], context: Context, then: Callable[[_Run], None]) -> None:
         self._coroutine = coroutine
-        self._context = copy_context()
-        self._ended = threading.Lock()
-        self._ended.acquire()
+        self._context = context
+        self._then = then
         self._begun = self._stopped = False
         self._task: asyncio.Task[None] | None = None
-        self._result: Any = None
-        self._error: BaseException | None = None
-
-    def wait(self) -> Any:
-        """Return its result, or raise its error, once it has ended."""
-        self._ended.acquire()
-        if self._error is not None:
-            raise self._error
-        return self._result
+        self.result: Any = None
+        self.error: BaseException | None = None
 
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._guarded(), context=self._context)
@@ -123,15 +144,15 @@ class _Run:
         """Keep result or error. An exit that a job raises must not end the loop."""
         self._begun = True
         if self._stopped:
-            self._error = CancelledError()
+            self.error = CancelledError()
             if isinstance(self._coroutine, Coroutine):
                 self._coroutine.close()
         else:
             try:
-                self._result = await self._coroutine
+                self.result = await self._coroutine
             except BaseException as error:
-                self._error = error
-        self._ended.release()
+                self.error = error
+        self._then(self)
 
 
 async def _sweep(timeout_s: float) -> bool:

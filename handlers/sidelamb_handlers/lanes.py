@@ -1,8 +1,8 @@
-"""The threads on which the jobs of one invocation run.
+"""The lanes on which the jobs of one invocation run, so many of them at once.
 
-A lane takes the next job, runs it, notes the decision, and so on until nothing is left. There is no lock,
-future or signal per job: the one who started the lanes looks at `finished` from time to time, and is told only
-when all lanes are idle.
+A lane takes the next job, runs it, notes the decision, and so on until nothing is left: on a thread, or on the
+event loop while its jobs are coroutines that need no thread. There is no lock, future or signal per job: the one
+who started the lanes looks at what has finished from time to time, and is told only when all lanes are idle.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ import ctypes
 import logging
 import threading
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sidelamb.control import JobTimeout
+from sidelamb_handlers.decision import SUCCEEDED
 from sidelamb_handlers.strays import OwnThread
 
 if TYPE_CHECKING:
@@ -22,28 +24,36 @@ if TYPE_CHECKING:
     from sidelamb_handlers.attempt import Attempt
     from sidelamb_handlers.decision import Decision
 
+    Then = Callable[[BaseException | None], None]
+
 __all__ = ["Lanes"]
 
 log = logging.getLogger("sidelamb.worker")
 
 
 class Lanes:
-    """Runs attempts on `threads` threads.
+    """Runs attempts on so many lanes.
 
     Args:
         attempts: in the order to start them.
         run: takes one attempt to its decision; if it raises, the job stays in its lease until the deadline.
-        threads: how many run at once.
+        lanes: how many run at once.
+        begin: begins an attempt that is `on_loop` and calls what it is given when that has ended, or returns the
+            decision not to begin it.
     """
 
-    def __init__(self, attempts: Iterable[Attempt], run: Callable[[Attempt], Decision], threads: int) -> None:
+    def __init__(
+        self,
+        attempts: Iterable[Attempt],
+        run: Callable[[Attempt], Decision],
+        lanes: int,
+        begin: Callable[[Attempt, Then], Decision | None],
+    ) -> None:
         self._waiting = deque(attempts)
         self._run = run
-        self._threads = [
-            OwnThread(target=self._lane, args=(n,), name=f"sidelamb-lane-{n}")
-            for n in range(min(threads, len(self._waiting)))
-        ]
-        self._busy = len(self._threads)
+        self._begin = begin
+        self._busy = set(range(min(lanes, len(self._waiting))))
+        self._threads: dict[int, OwnThread] = {}
         self._lock = threading.Lock()
         self.running: dict[int, Attempt] = {}
         self.idle = threading.Event()
@@ -52,10 +62,10 @@ class Lanes:
 
     def start(self) -> None:
         """Start all lanes."""
-        if not self._threads:
+        if not self._busy:
             self.idle.set()
-        for thread in self._threads:
-            thread.start()
+        for lane in list(self._busy):
+            self._go_on(lane)
 
     def take_finished(self) -> list[tuple[Attempt, Decision]]:
         """Return what has finished since the last call."""
@@ -77,18 +87,57 @@ class Lanes:
             attempt.interrupt()
             return
         for lane, running in list(self.running.items()):
-            if running is attempt:
+            if running is attempt and lane in self._threads:
                 _raise_in(self._threads[lane].ident, JobTimeout)
 
-    def _lane(self, lane: int) -> None:
-        waiting, finished, running, run = self._waiting, self._finished, self.running, self._run
+    def _go_on(self, lane: int) -> None:
+        """Have a lane take its next job; does not block."""
+        attempt = self._next(lane)
+        if attempt is not None:
+            self._on_thread(lane, attempt)
+
+    def _next(self, lane: int) -> Attempt | None:
+        """Return a lane's next job for its thread; None if nothing is left, or the loop has it."""
+        while True:
+            try:
+                attempt = self._waiting.popleft()
+            except IndexError:
+                self._left(lane)
+                return None
+            self.running[lane] = attempt
+            if not attempt.on_loop:
+                return attempt
+            decision = self._begin(attempt, partial(self._ended_on_loop, lane, attempt))
+            if decision is None:
+                return None
+            self._finish(lane, attempt, decision)
+
+    def _ended_on_loop(self, lane: int, attempt: Attempt, error: BaseException | None) -> None:
+        attempt.interrupt = None
+        if error is not None:
+            attempt.error = error
+        if attempt.error is None:
+            self._finish(lane, attempt, SUCCEEDED)
+            self._go_on(lane)
+        else:  # what becomes of it is asked of the app's own hooks, which may block
+            attempt.on_loop = False
+            self._on_thread(lane, attempt)
+
+    def _finish(self, lane: int, attempt: Attempt, decision: Decision) -> None:
+        self._finished.append((attempt, decision))
+        del self.running[lane]
+
+    def _on_thread(self, lane: int, attempt: Attempt) -> None:
+        thread = self._threads[lane] = OwnThread(
+            target=self._lane, args=(lane, attempt), name=f"sidelamb-lane-{lane}"
+        )
+        thread.start()
+
+    def _lane(self, lane: int, first: Attempt) -> None:
+        finished, running, run = self._finished, self.running, self._run
+        attempt: Attempt | None = first
         try:
-            while True:
-                try:
-                    attempt = waiting.popleft()
-                except IndexError:
-                    return
-                running[lane] = attempt
+            while attempt is not None:
                 try:
                     finished.append((attempt, run(attempt)))
                 except JobTimeout:
@@ -96,16 +145,16 @@ class Lanes:
                 except BaseException:
                     log.exception("no decision about %s of lease %s", attempt.field, attempt.lease)
                 del running[lane]
-        except JobTimeout:
-            pass  # it came when its job had just ended; the sandbox is recycled after this anyway
-        finally:
-            running.pop(lane, None)
-            self._left()
+                attempt = self._next(lane)
+        except JobTimeout:  # it came when its job had just ended; the sandbox is recycled after this anyway
+            if lane not in running or not running[lane].on_loop:  # else the loop goes on with the lane
+                running.pop(lane, None)
+                self._left(lane)
 
-    def _left(self) -> None:
+    def _left(self, lane: int) -> None:
         with self._lock:
-            self._busy -= 1
-            if self._busy == 0:
+            self._busy.discard(lane)
+            if not self._busy:
                 self.idle.set()
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sidelamb_handlers.attempt import Attempt, Runner
     from sidelamb_handlers.decision import Decision
     from sidelamb_handlers.ending import Ending
+    from sidelamb_handlers.eventloop import KeptLoop
     from sidelamb_handlers.settler import Settler
 
 __all__ = ["Watch"]
@@ -33,6 +34,9 @@ TICK_S = 0.2
 PATIENCE_S = 5.0
 """What has not started after so many seconds goes back, to be run elsewhere."""
 
+NOT_BEGUN = "stopped before it had begun"
+"""Why a job goes back for which the loop had no time, because another blocked it."""
+
 
 class Watch:
     """Runs the attempts of one invocation.
@@ -40,6 +44,7 @@ class Watch:
     Args:
         attempts: decoded, in order.
         runner: takes each through its steps.
+        loop: runs those that need no thread.
         settler: writes outcomes down.
         threads: how many run at once.
         careful: settle each before the next one starts, one at a time.
@@ -52,6 +57,7 @@ class Watch:
         self,
         attempts: list[Attempt],
         runner: Runner,
+        loop: KeptLoop,
         settler: Settler,
         *,
         threads: int,
@@ -61,6 +67,7 @@ class Watch:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._runner = runner
+        self._loop = loop
         self._settler = settler
         self._ending = ending
         self._tick_s = min(TICK_S, ending.stop_s / 2)
@@ -72,7 +79,7 @@ class Watch:
         self._careful = careful
         self._first = frozenset(attempts[: 1 if careful else threads])
         self._batches = deque([each] for each in attempts) if careful else deque([attempts])
-        self._lanes = Lanes((), self._one, 0)
+        self._lanes = Lanes((), self._one, 0, self._begin)
         self.started = 0
         """How many jobs were started and have their decision."""
         self.stuck = False
@@ -86,7 +93,7 @@ class Watch:
             if self._careful and (self._is_late() or not self._settler.flush(self._ending.settle_by)):
                 self._return_waiting()
                 return
-            self._lanes = Lanes(self._batches.popleft(), self._one, self._threads)
+            self._lanes = Lanes(self._batches.popleft(), self._one, self._threads, self._begin)
             self._run_lanes()
 
     def _run_lanes(self) -> None:
@@ -106,12 +113,26 @@ class Watch:
         self._decide([one for one in cut if not self.stuck or one[1].outcome is not Outcome.RETURNED])
 
     def _one(self, attempt: Attempt) -> Decision:
+        """Take an attempt to its decision, on a thread; one with an error has been on the loop."""
+        if attempt.error is not None:
+            if not attempt.started_at:
+                return returned(NOT_BEGUN)
+            return self._runner.decide(attempt, attempt.error)
+        return self._refusal(attempt) or self._runner.attempt(attempt)
+
+    def _begin(self, attempt: Attempt, then: Callable[[BaseException | None], None]) -> Decision | None:
+        """Begin an attempt on the loop; return the decision if it may not begin."""
+        refusal = self._refusal(attempt)
+        if refusal is None:
+            self._loop.begin(attempt, self._runner.on_loop(attempt), then)
+        return refusal
+
+    def _refusal(self, attempt: Attempt) -> Decision | None:
         now = self._clock()
         # The first ones start in any case: an invocation can give no more time than it has.
-        is_early = now - self._began <= TICK_S or attempt in self._first
-        if not is_early and now + (attempt.timeout_s or 0.0) > self._ending.stop_at:
-            return returned("too little time left to start it")
-        return self._runner.attempt(attempt)
+        if now - self._began <= TICK_S or now + (attempt.timeout_s or 0.0) <= self._ending.stop_at:
+            return None
+        return None if attempt in self._first else returned("too little time left to start it")
 
     def _only_stuck_ones_run(self) -> bool:
         """Whether every job that still runs was asked to stop, and has had its time to do so."""
@@ -167,7 +188,9 @@ class Watch:
 
     def _timed_out(self, attempt: Attempt) -> Decision:
         """Return the decision for a job that was cut short."""
-        ran = self._clock() - (attempt.started_at or self._began)
+        if not attempt.started_at:
+            return returned(NOT_BEGUN)
+        ran = self._clock() - attempt.started_at
         late_start = attempt.started_at - self._began > TICK_S
         if attempt.timeout_s is None and late_start and not source_of(attempt.field)[1]:
             return returned("cut short because it started late", alone=True)

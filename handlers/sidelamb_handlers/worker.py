@@ -233,6 +233,7 @@ class Worker:
         watch = Watch(
             attempts,
             self._runner,
+            self._loop,
             settler,
             threads=job.threads,
             careful=job.careful,

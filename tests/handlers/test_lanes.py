@@ -22,6 +22,13 @@ def attempts(count: int) -> list[Attempt]:
     return [Attempt(f"{n}:q", "q", {}, "r", "c:1") for n in range(count)]
 
 
+def on_threads(every: list[Attempt], run: Callable[[Attempt], Any], lanes: int) -> Lanes:
+    def never(a: Attempt, then: object) -> None:
+        raise AssertionError(a)
+
+    return Lanes(every, run, lanes, never)
+
+
 def names(taken: list[tuple[Attempt, Decision]]) -> list[str]:
     return [a.field for a, _ in taken]
 
@@ -33,7 +40,7 @@ def test_one_lane_runs_them_in_order():
         ran.append(a.field)
         return SUCCEEDED
 
-    lanes = Lanes(attempts(50), run, 1)
+    lanes = on_threads(attempts(50), run, 1)
     lanes.start()
     assert lanes.idle.wait(5)
     assert ran == [f"{n}:q" for n in range(50)]
@@ -48,7 +55,7 @@ def test_so_many_lanes_run_so_many_at_once():
         met.wait(5)
         return SUCCEEDED
 
-    lanes = Lanes(attempts(8), run, 4)
+    lanes = on_threads(attempts(8), run, 4)
     lanes.start()
     assert lanes.idle.wait(5)
     assert len(lanes.take_finished()) == 8
@@ -67,21 +74,21 @@ def test_never_more_than_that_at_once():
             now -= 1
         return SUCCEEDED
 
-    lanes = Lanes(attempts(100), run, 3)
+    lanes = on_threads(attempts(100), run, 3)
     lanes.start()
     assert lanes.idle.wait(5)
     assert most <= 3
 
 
 def test_there_are_no_more_lanes_than_jobs():
-    lanes = Lanes(attempts(2), lambda a: SUCCEEDED, 100)
-    assert len(lanes._threads) == 2
+    lanes = on_threads(attempts(2), lambda a: SUCCEEDED, 100)
+    assert len(lanes._busy) == 2
     lanes.start()
     assert lanes.idle.wait(5)
 
 
 def test_without_jobs_they_are_idle_at_once():
-    lanes = Lanes([], lambda a: SUCCEEDED, 4)
+    lanes = on_threads([], lambda a: SUCCEEDED, 4)
     lanes.start()
     assert lanes.idle.is_set()
     assert lanes.take_finished() == []
@@ -96,7 +103,7 @@ def test_what_was_drained_is_never_started():
         return SUCCEEDED
 
     every = attempts(5)
-    lanes = Lanes(every, run, 1)
+    lanes = on_threads(every, run, 1)
     lanes.start()
     assert begun.wait(5)
     assert lanes.drain() == every[1:]
@@ -124,7 +131,7 @@ def test_a_running_job_is_interrupted_in_its_own_thread_and_its_neighbours_are_n
     caught: list[str] = []
     go = threading.Event()
     every = attempts(3)
-    lanes = Lanes(every, spinning(begun, caught, go.is_set), 3)
+    lanes = on_threads(every, spinning(begun, caught, go.is_set), 3)
     lanes.start()
     until(lambda: len(begun) == 3)
     lanes.interrupt(every[1])
@@ -140,7 +147,7 @@ def test_interrupting_what_has_ended_interrupts_nobody():
     caught: list[str] = []
     go = threading.Event()
     every = attempts(2)
-    lanes = Lanes(every, spinning(begun, caught, lambda: go.is_set() or begun[-1] == "0:q"), 1)
+    lanes = on_threads(every, spinning(begun, caught, lambda: go.is_set() or begun[-1] == "0:q"), 1)
     lanes.start()
     until(lambda: "1:q" in begun)
     lanes.interrupt(every[0])
@@ -159,7 +166,7 @@ def test_a_job_with_a_way_of_its_own_to_stop_is_asked_by_it():
         asked.wait(5)
         return SUCCEEDED
 
-    lanes = Lanes([only], run, 1)
+    lanes = on_threads([only], run, 1)
     lanes.start()
     until(lambda: only.interrupt)
     lanes.interrupt(only)
@@ -173,7 +180,7 @@ def test_an_interrupt_that_comes_late_ends_its_lane_quietly():
     def run(a: Attempt) -> Decision:
         raise JobTimeout
 
-    lanes = Lanes(attempts(1), run, 1)
+    lanes = on_threads(attempts(1), run, 1)
     lanes.start()
     assert lanes.idle.wait(5)
     assert lanes.running == {}
@@ -187,7 +194,7 @@ def test_what_runs_is_known_while_it_runs():
         return SUCCEEDED
 
     every = attempts(3)
-    lanes = Lanes(every, run, 2)
+    lanes = on_threads(every, run, 2)
     lanes.start()
     until(lambda: len(lanes.running) == 2)
     assert sorted(a.field for a in lanes.running.values()) == ["0:q", "1:q"]
@@ -203,7 +210,7 @@ def test_a_decision_that_could_not_be_made_does_not_end_the_lane():
             raise ZeroDivisionError
         return SUCCEEDED
 
-    lanes = Lanes(attempts(2), run, 1)
+    lanes = on_threads(attempts(2), run, 1)
     lanes.start()
     assert lanes.idle.wait(5)
     assert "1:q" in names(lanes.take_finished())

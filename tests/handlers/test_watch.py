@@ -47,6 +47,7 @@ class Watched:
 
     def __init__(self, jobs: Registry, loop: KeptLoop) -> None:
         self._runner = Runner(jobs, loop.run, random=lambda: 0.0)
+        self._loop = loop
         self.ended: list[tuple[str, Decision]] = []
 
     def run(
@@ -67,6 +68,7 @@ class Watched:
         watch = Watch(
             attempts,
             self._runner,
+            self._loop,
             settler,
             threads=threads,
             careful=careful,
