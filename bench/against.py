@@ -28,6 +28,7 @@ CASES = {
     ("W1", "bulk"): "enqueued a second, in bulk",
     ("W2", "20,000"): "drained a second, of 20,000",
     ("W2", "200,000"): "drained a second, of 200,000",
+    ("W2", "200,000, as async def"): "drained a second, of 200,000 coroutines",
 }
 ROUNDS = 9
 

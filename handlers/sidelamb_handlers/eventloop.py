@@ -96,7 +96,7 @@ class KeptLoop:
 
     def _begin(self, attempt: Attempt, run: _Run) -> None:
         loop = self._loop or self._started()
-        attempt.interrupt = lambda: loop.call_soon_threadsafe(run.cancel)
+        attempt.interrupt = lambda: run.stop(loop)
         if self._thread is not None and self._thread.ident == threading.get_ident():
             run.start()
             return
@@ -113,7 +113,7 @@ class KeptLoop:
 
 
 class _Run:
-    """One coroutine on the loop. All its methods run there.
+    """One coroutine on the loop.
 
     Args:
         coroutine: what to run.
@@ -133,10 +133,15 @@ class _Run:
         self.error: BaseException | None = None
 
     def start(self) -> None:
+        """Start it, on the loop."""
         self._task = asyncio.get_running_loop().create_task(self._guarded(), context=self._context)
 
-    def cancel(self) -> None:
+    def stop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Have it cancelled, from any thread; what has not begun does not begin."""
         self._stopped = True
+        loop.call_soon_threadsafe(self._cancel)
+
+    def _cancel(self) -> None:
         if self._begun and self._task is not None:
             self._task.cancel()
 

@@ -7,12 +7,14 @@ import base64
 import json
 import threading
 import zlib
+from contextvars import ContextVar
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from sidelamb import Discard, JobTimeout, Kill, Retry, SidelambError, Snooze, current_job
+from sidelamb.carry import carrying
 from sidelamb_handlers.attempt import Attempt, Runner
 from sidelamb_handlers.decision import SUCCEEDED, Decision, Outcome
 from sidelamb_handlers.eventloop import KeptLoop
@@ -616,6 +618,92 @@ class TestMiddleware:
         job(work)
         run(make_runner(layer), call("work"))
         assert seen == [True]
+
+
+class TestOnLoop:
+    """Attempts that need no thread."""
+
+    @staticmethod
+    def on_loop(runner: Runner, a: Attempt) -> Decision:
+        assert runner.decode(a) is None
+        assert a.on_loop
+        asyncio.run(runner.on_loop(a))
+        return SUCCEEDED if a.error is None else runner.decide(a, a.error)
+
+    def test_it_is_called_with_its_arguments_and_timed(self, make_runner, job):
+        seen = []
+        ticks = iter(range(100))
+
+        @job
+        async def work(a: int, *, b: int) -> None:
+            await asyncio.sleep(0)
+            seen.append((a, b))
+
+        a = call("work", 1, kwargs={"b": 2})
+        assert self.on_loop(make_runner(clock=lambda: float(next(ticks))), a) == SUCCEEDED
+        assert seen == [(1, 2)]
+        assert (a.started_at, a.ended_at) == (0.0, 1.0)
+
+    @pytest.mark.parametrize("error", [AppError("no"), SystemExit(3), KeyboardInterrupt()])
+    def test_whatever_it_raises_is_its_failure(self, runner, job, error):
+        @job
+        async def work() -> None:
+            raise error
+
+        decision = self.on_loop(runner, call("work"))
+        assert (decision.outcome, decision.failed) == (Outcome.RETRY, True)
+
+    def test_the_wrong_arguments_are_a_failure(self, runner, job):
+        @job
+        async def work(a: int) -> None: ...
+
+        decision = self.on_loop(runner, call("work"))
+        assert decision.changes["error_class"] == "TypeError"
+
+    def test_its_own_word_counts(self, runner, job):
+        @job
+        async def work() -> None:
+            raise Snooze(timedelta(minutes=1), "later")
+
+        assert self.on_loop(runner, call("work")).outcome is Outcome.SNOOZED
+
+    def test_it_knows_itself_and_what_it_carries(self, runner, job, monkeypatch: pytest.MonkeyPatch):
+        tenant: ContextVar[str] = ContextVar("tenant")
+        monkeypatch.setitem(carrying, "tenant", tenant)
+        seen = []
+
+        @job
+        async def work() -> None:
+            await asyncio.sleep(0)
+            seen.append((current_job().jid, tenant.get()))
+
+        self.on_loop(runner, call("work", carried={"tenant": "acme"}))
+        assert seen == [("j1", "acme")]
+
+    def test_only_a_coroutine_that_nothing_is_put_around_is(self, runner, make_runner, job):
+        @job
+        async def plain() -> None: ...
+
+        @job
+        def function() -> None: ...
+
+        @job(idempotent=True)
+        async def once() -> None: ...
+
+        @job
+        async def iterable(*, cursor=None):
+            yield 1
+
+        def decoded(by: Runner, a: Attempt) -> bool:
+            assert by.decode(a) is None
+            return a.on_loop
+
+        assert decoded(runner, call("plain"))
+        assert not decoded(runner, call("function"))
+        assert not decoded(runner, call("once"))
+        assert not decoded(runner, call("iterable"))
+        assert not decoded(runner, call("plain", result_ttl=60))
+        assert not decoded(make_runner(lambda _a, call_next: call_next()), call("plain"))
 
 
 class TestCurrentJob:

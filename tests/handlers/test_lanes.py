@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -10,12 +11,14 @@ import pytest
 
 from sidelamb.control import JobTimeout
 from sidelamb_handlers.attempt import Attempt
-from sidelamb_handlers.decision import SUCCEEDED, Decision
+from sidelamb_handlers.decision import SUCCEEDED, Decision, returned
+from sidelamb_handlers.eventloop import KeptLoop
 from sidelamb_handlers.lanes import Lanes
+from tests.handlers.kit import end_loop
 from tests.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
 
 def attempts(count: int) -> list[Attempt]:
@@ -214,3 +217,145 @@ def test_a_decision_that_could_not_be_made_does_not_end_the_lane():
     lanes.start()
     assert lanes.idle.wait(5)
     assert "1:q" in names(lanes.take_finished())
+
+
+class TestCoroutines:
+    """Attempts that are `on_loop`: no thread is kept for them."""
+
+    @pytest.fixture
+    def loop(self) -> Iterator[KeptLoop]:
+        kept = KeptLoop()
+        yield kept
+        end_loop(kept)
+
+    @pytest.fixture
+    def lanes_of(self, loop: KeptLoop) -> Callable[..., Lanes]:
+        def build(
+            every: list[Attempt],
+            coroutine: Callable[[Attempt], Awaitable[None]],
+            lanes: int,
+            run: Callable[[Attempt], Decision] = lambda _: SUCCEEDED,
+        ) -> Lanes:
+            def begin(a: Attempt, then: Callable[[BaseException | None], None]) -> None:
+                loop.begin(a, coroutine(a), then)
+
+            return Lanes(every, run, lanes, begin)
+
+        return build
+
+    def test_so_many_are_at_it_at_once_in_order_and_on_no_thread_of_their_own(self, lanes_of):
+        begun: list[str] = []
+        most = 0
+        now: set[str] = set()
+
+        async def coroutine(a: Attempt) -> None:
+            nonlocal most
+            begun.append(a.field)
+            now.add(a.field)
+            most = max(most, len(now))
+            await asyncio.sleep(0.001)
+            now.remove(a.field)
+
+        every = coroutines(50)
+        lanes = lanes_of(every, coroutine, 4)
+        lanes.start()
+        assert lanes.idle.wait(5)
+        assert begun == [a.field for a in every]
+        assert most == 4
+        assert lanes._threads == {}
+        assert lanes.running == {}
+        assert lanes.take_finished() == [(a, SUCCEEDED) for a in every]
+
+    def test_one_that_failed_is_decided_on_a_thread_and_its_lane_goes_on(self, lanes_of):
+        decided: list[tuple[str, str, str]] = []
+
+        async def coroutine(a: Attempt) -> None:
+            if a.field == "1:q":
+                raise ValueError("no")
+
+        def decide(a: Attempt) -> Decision:
+            decided.append((a.field, repr(a.error), threading.current_thread().name))
+            return returned("decided")
+
+        lanes = lanes_of(coroutines(4), coroutine, 1, decide)
+        lanes.start()
+        assert lanes.idle.wait(5)
+        assert decided == [("1:q", "ValueError('no')", "sidelamb-lane-0")]
+        taken = lanes.take_finished()
+        assert names(taken) == ["0:q", "1:q", "2:q", "3:q"]
+        assert [decision.reason for _, decision in taken] == ["", "decided", "", ""]
+
+    def test_coroutines_and_functions_share_the_lanes(self, lanes_of):
+        lock, now, most = threading.Lock(), 0, 0
+
+        def one_more(by: int) -> None:
+            nonlocal now, most
+            with lock:
+                now += by
+                most = max(most, now)
+
+        async def coroutine(a: Attempt) -> None:
+            one_more(1)
+            await asyncio.sleep(0.001)
+            one_more(-1)
+
+        def run(a: Attempt) -> Decision:
+            one_more(1)
+            time.sleep(0.001)
+            one_more(-1)
+            return SUCCEEDED
+
+        every = attempts(90)
+        for n, a in enumerate(every):
+            a.on_loop = n % 3 == 0
+        lanes = lanes_of(every, coroutine, 3, run)
+        lanes.start()
+        assert lanes.idle.wait(5)
+        assert sorted(names(lanes.take_finished())) == sorted(a.field for a in every)
+        assert most == 3
+
+    def test_thousands_that_may_not_begin_have_their_decision(self):
+        back = returned("too late")
+        lanes = Lanes(coroutines(5_000), lambda _: SUCCEEDED, 2, lambda _a, _then: back)
+        lanes.start()
+        assert lanes.idle.wait(5)
+        assert [decision for _, decision in lanes.take_finished()] == [back] * 5_000
+
+    def test_one_that_is_interrupted_is_cancelled_and_its_neighbour_is_not(self, lanes_of):
+        begun: list[str] = []
+
+        async def coroutine(a: Attempt) -> None:
+            begun.append(a.field)
+            await asyncio.sleep(60 if a.field == "1:q" else 0.1)
+
+        every = coroutines(2)
+        lanes = lanes_of(every, coroutine, 2, lambda a: returned(type(a.error).__name__))
+        lanes.start()
+        until(lambda: len(begun) == 2)
+        lanes.interrupt(every[1])
+        assert lanes.idle.wait(5)
+        assert dict(lanes.take_finished()) == {every[0]: SUCCEEDED, every[1]: returned("CancelledError")}
+
+    def test_an_interrupt_of_the_thread_that_comes_when_the_loop_has_the_lane_leaves_it_to_the_loop(self):
+        first, second = attempts(2)
+        second.on_loop = True
+        thens: list[Callable[[BaseException | None], None]] = []
+
+        def begin(_a: Attempt, then: Callable[[BaseException | None], None]) -> None:
+            thens.append(then)
+            raise JobTimeout  # it was meant for the first, and comes a moment late
+
+        lanes = Lanes([first, second], lambda _: SUCCEEDED, 1, begin)
+        lanes.start()
+        until(lambda: thens and not lanes._threads[0].is_alive())
+        assert not lanes.idle.is_set()
+        thens[0](None)
+        assert lanes.idle.wait(5)
+        assert names(lanes.take_finished()) == ["0:q", "1:q"]
+
+
+def coroutines(count: int) -> list[Attempt]:
+    every = attempts(count)
+    for a in every:
+        a.on_loop = True
+    return every

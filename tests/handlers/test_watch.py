@@ -16,9 +16,11 @@ from sidelamb_handlers.attempt import Attempt, Runner
 from sidelamb_handlers.decision import SUCCEEDED, Decision, Outcome
 from sidelamb_handlers.ending import Ending
 from sidelamb_handlers.eventloop import KeptLoop
+from sidelamb_handlers.lanes import Lanes
 from sidelamb_handlers.settler import Settler
 from sidelamb_handlers.watch import Watch
 from tests.handlers.kit import STORE, end_loop
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -116,6 +118,76 @@ def test_every_job_gets_its_decision_and_is_told_of_once(watched: Watched, job: 
     }
     assert sorted(f for f, _ in watched.ended) == sorted(watched.decisions)
     assert (watch.stuck, watch.interrupted) == (False, False)
+
+
+class TestCoroutines:
+    def test_they_wait_together_and_no_thread_waits_with_them(self, watched: Watched, job):
+        before = set(threading.enumerate())
+        threads: list[set[str]] = []
+        met = asyncio.Barrier(20)
+
+        @job
+        async def work() -> None:
+            await met.wait()
+            threads.append({t.name for t in set(threading.enumerate()) - before} - {"sidelamb-loop"})
+
+        watch = watched.run(*(call("work") for _ in range(40)), threads=20)
+        assert watched.outcomes() == ["succeeded"] * 40
+        assert watch.started == 40
+        assert threads == [set()] * 40
+
+    def test_what_decides_about_a_failed_one_may_block_while_others_run(self, watched: Watched, job):
+        other = threading.Event()
+        waited: list[bool] = []
+
+        def backoff(attempt: int, error: BaseException) -> float:
+            waited.append(other.wait(5))
+            return 7.0
+
+        @job(backoff=backoff)
+        async def fails() -> None:
+            raise ValueError
+
+        @job
+        async def works() -> None:
+            await asyncio.sleep(0.05)
+            other.set()
+
+        watched.run(call("fails"), call("works"), threads=2)
+        assert waited == [True]
+        assert watched.outcomes() == ["retry", "succeeded"]
+        assert watched.decisions["0:q"].changes["error_class"] == "ValueError"
+
+    def test_one_for_which_the_loop_had_no_time_goes_back_uncharged(
+        self, watched: Watched, job, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setitem(globals(), "STOP_S", 5.0)
+        asked: list[str] = []
+        ran: list[int] = []
+        interrupt = Lanes.interrupt
+
+        def noted(lanes: Lanes, a: Attempt) -> None:
+            interrupt(lanes, a)
+            asked.append(a.field)
+
+        monkeypatch.setattr(Lanes, "interrupt", noted)
+
+        @job
+        async def blocks() -> None:
+            until(lambda: len(asked) == 2)
+
+        @job
+        async def work(n: int) -> None:
+            ran.append(n)
+
+        watch = watched.run(call("blocks"), call("work", 1), call("work", 2), threads=2, seconds=0.3)
+        assert ran == []
+        back = watched.decisions["1:q"]
+        assert (back.outcome, back.counted, back.failed) == (Outcome.RETURNED, False, False)
+        assert back.reason == "stopped before it had begun"
+        assert watched.outcomes() == ["succeeded", "returned", "returned"]
+        assert watch.stuck is False
+        assert watch.started == 1
 
 
 def test_without_jobs_it_ends_at_once(watched: Watched):
