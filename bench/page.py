@@ -60,7 +60,8 @@ streaq), 100 calls at a time (arq, saq, taskiq), or nothing. Limit: `redis-bench
 what Python itself takes, a loop that only sends a push that is ready and reads its answer.""",
     "W2": """\
 The queue is filled while the workers stand still. Slow systems get fewer jobs: it is the rate that counts; for
-the aims ours is that of 200,000, because 20,000 are over before all is under way.
+the aims ours is that of 200,000, because 20,000 are over before all is under way. The jobs of arq, taskiq, saq and
+streaq are `async def`; ours are measured both ways.
 Limit: for 20,000 two bare loops of blocking pops; for 200,000 two bare loops that invoke a bare function,
 1,000 jobs an event.""",
     "W3": """\
