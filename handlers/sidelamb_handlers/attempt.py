@@ -244,7 +244,7 @@ class Runner:
             running.reset(token)
         return a.decision or SUCCEEDED if a.error is None else self.decide(a, a.error)
 
-    async def on_loop(self, a: Attempt) -> None:
+    async def arun(self, a: Attempt) -> None:
         """Run a decoded attempt that is `on_loop`, in a context of its own. What went wrong is in `a.error`."""
         running.set(a)
         job = a.job

@@ -64,7 +64,7 @@ class Lanes:
         """Start all lanes."""
         if not self._busy:
             self.idle.set()
-        for lane in list(self._busy):
+        for lane in sorted(self._busy):
             self._go_on(lane)
 
     def take_finished(self) -> list[tuple[Attempt, Decision]]:
@@ -146,10 +146,17 @@ class Lanes:
                     log.exception("no decision about %s of lease %s", attempt.field, attempt.lease)
                 del running[lane]
                 attempt = self._next(lane)
-        except JobTimeout:  # it came when its job had just ended; the sandbox is recycled after this anyway
-            if lane not in running or not running[lane].on_loop:  # else the loop goes on with the lane
+        except BaseException as error:
+            if self._is_mine(lane):
                 running.pop(lane, None)
                 self._left(lane)
+            if not isinstance(error, JobTimeout):
+                raise  # a timeout came when its job had just ended; the sandbox is recycled after it anyway
+
+    def _is_mine(self, lane: int) -> bool:
+        """Whether this thread has a lane still, and not the loop, or another thread after it."""
+        on_loop = lane in self.running and self.running[lane].on_loop
+        return self._threads[lane] is threading.current_thread() and not on_loop
 
     def _left(self, lane: int) -> None:
         with self._lock:

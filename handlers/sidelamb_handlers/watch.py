@@ -124,7 +124,7 @@ class Watch:
         """Begin an attempt on the loop; return the decision if it may not begin."""
         refusal = self._refusal(attempt)
         if refusal is None:
-            self._loop.begin(attempt, self._runner.on_loop(attempt), then)
+            self._loop.begin(attempt, self._runner.arun(attempt), then)
         return refusal
 
     def _refusal(self, attempt: Attempt) -> Decision | None:

@@ -627,7 +627,7 @@ class TestOnLoop:
     def on_loop(runner: Runner, a: Attempt) -> Decision:
         assert runner.decode(a) is None
         assert a.on_loop
-        asyncio.run(runner.on_loop(a))
+        asyncio.run(runner.arun(a))
         return SUCCEEDED if a.error is None else runner.decide(a, a.error)
 
     def test_it_is_called_with_its_arguments_and_timed(self, make_runner, job):
