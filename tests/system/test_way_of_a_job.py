@@ -35,6 +35,21 @@ def test_every_kind_of_job_runs_exactly_once(running):
     assert all(len(each) == 1 and each[0].end for each in runs.values())
 
 
+def test_coroutines_and_functions_side_by_side_run_once_each_and_what_fails_is_retried(running):
+    kinds = {"apause": [1, 0.0], "quick": [1], "afail": [1], "fail": [1]}
+    payloads = [{"class": name, "args": args} for _ in range(300) for name, args in kinds.items()]
+    assert running.client.push_many(payloads) == 1_200
+    running.wait(lambda: running.processed() == 1_200)
+    running.wait(running.at_rest)
+    assert all(len(each) == 1 for each in read(running.ledger).values())
+    assert len(read(running.ledger)) == 1_200
+    failed = [json.loads(raw) for raw in running.db.zrange("retry", 0, -1)]
+    told = {(entry["class"], entry["error_class"], entry["error_message"]) for entry in failed}
+    assert told == {("afail", "ValueError", "as it should"), ("fail", "ValueError", "as it should")}
+    assert len(failed) == 600
+    running.db.delete("retry")
+
+
 def test_an_idle_system_is_silent_but_for_a_look_a_second_and_the_heartbeat(running):
     running.client.enqueue("quick", 1)
     running.wait(lambda: running.processed() == 1)

@@ -74,6 +74,13 @@ def fail(*args: Any, **kwargs: Any) -> None:
     raise ValueError("as it should")
 
 
+@job(name="afail", max_retries=3)
+async def afail(n: int) -> None:
+    """Fail, without a thread."""
+    note("S")
+    raise ValueError("as it should")
+
+
 @job(name="die")
 def die() -> None:
     """End the sandbox."""
