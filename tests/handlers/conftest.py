@@ -11,6 +11,7 @@ from sidelamb import Client, server
 from sidelamb.job import Job
 from sidelamb.link import Link
 from sidelamb.registry import Registry
+from sidelamb_handlers.eventloop import KeptLoop
 from sidelamb_handlers.poller.flight import new_lease_id
 from tests.handlers.kit import Context, end_loop, event_for, push, reserve
 from tests.handlers.proxy import Proxy
@@ -43,6 +44,14 @@ def client(redis_url: str) -> Iterator[Client]:
     client = Client(redis_url)
     yield client
     client.close()
+
+
+@pytest.fixture
+def kept() -> Iterator[KeptLoop]:
+    """A sandbox's event loop."""
+    kept = KeptLoop()
+    yield kept
+    end_loop(kept)
 
 
 @pytest.fixture

@@ -17,27 +17,20 @@ from sidelamb import Discard, JobTimeout, Kill, Retry, SidelambError, Snooze, cu
 from sidelamb.carry import carrying
 from sidelamb_handlers.attempt import Attempt, Runner
 from sidelamb_handlers.decision import SUCCEEDED, Decision, Outcome
-from sidelamb_handlers.eventloop import KeptLoop
 from sidelamb_handlers.judge import UNKNOWN_AGAIN_S
-from tests.handlers.kit import NOW, end_loop
+from tests.handlers.kit import NOW
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from sidelamb.registry import Registry
+    from sidelamb_handlers.eventloop import KeptLoop
 
 
 @pytest.fixture
-def loop() -> Iterator[KeptLoop]:
-    kept = KeptLoop()
-    yield kept
-    end_loop(kept)
-
-
-@pytest.fixture
-def make_runner(jobs: Registry, loop: KeptLoop) -> Callable[..., Runner]:
+def make_runner(jobs: Registry, kept: KeptLoop) -> Callable[..., Runner]:
     def build(*middleware: Any, clock: Callable[[], float] = lambda: NOW) -> Runner:
-        return Runner(jobs, loop.run, middleware, clock=clock, random=lambda: 0.0)
+        return Runner(jobs, kept.run, middleware, clock=clock, random=lambda: 0.0)
 
     return build
 
@@ -312,7 +305,7 @@ class TestDecide:
 
     @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
     @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()])
-    def test_an_exit_that_an_async_job_asks_for_leaves_the_loop_alive_for_the_next(self, runner, loop, job, error):
+    def test_an_exit_that_an_async_job_asks_for_leaves_the_loop_alive_for_the_next(self, runner, kept, job, error):
         @job
         async def after() -> None: ...
 

@@ -11,19 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sidelamb_handlers.attempt import Attempt
-from sidelamb_handlers.eventloop import KeptLoop
-from tests.handlers.kit import end_loop
 from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
 
-
-@pytest.fixture
-def kept() -> Iterator[KeptLoop]:
-    kept = KeptLoop()
-    yield kept
-    end_loop(kept)
+    from sidelamb_handlers.eventloop import KeptLoop
 
 
 def attempt() -> Attempt:
@@ -44,6 +37,22 @@ def in_thread(
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     return thread, out
+
+
+@pytest.fixture
+def let_go(kept: KeptLoop) -> Iterator[threading.Event]:
+    """Ends a job that blocks the loop meanwhile."""
+    go, begun = threading.Event(), threading.Event()
+
+    async def blocks() -> None:
+        begun.set()
+        go.wait(5)
+
+    thread, _ = in_thread(kept, attempt(), blocks())
+    assert begun.wait(5)
+    yield go
+    go.set()
+    thread.join(5)
 
 
 async def which() -> int:
@@ -140,20 +149,6 @@ def test_a_coroutine_that_was_stopped_has_ended_when_its_lane_goes_on(kept: Kept
 class TestABusyLoop:
     """Jobs that come while another blocks the loop."""
 
-    @pytest.fixture
-    def let_go(self, kept: KeptLoop) -> Iterator[threading.Event]:
-        go, begun = threading.Event(), threading.Event()
-
-        async def blocks() -> None:
-            begun.set()
-            go.wait(5)
-
-        thread, _ = in_thread(kept, attempt(), blocks())
-        assert begun.wait(5)
-        yield go
-        go.set()
-        thread.join(5)
-
     def test_all_that_came_meanwhile_run_when_it_is_free(self, kept: KeptLoop, let_go: threading.Event):
         attempts = [attempt() for _ in range(20)]
         pairs = [in_thread(kept, a, which()) for a in attempts]
@@ -231,20 +226,11 @@ class TestSweep:
         go.set()
         until(lambda: all(task.done() for task in tasks))
 
+    @pytest.mark.usefixtures("let_go")
     def test_a_loop_that_is_blocked_is_told_in_time(self, kept: KeptLoop):
-        go, begun = threading.Event(), threading.Event()
-
-        async def job() -> None:
-            begun.set()
-            go.wait(5)
-
-        thread, _ = in_thread(kept, attempt(), job())
-        assert begun.wait(5)
         began = time.monotonic()
         assert kept.sweep(0.2) is False
         assert time.monotonic() - began < 1
-        go.set()
-        thread.join(5)
 
     def test_the_loop_works_on_after_a_sweep(self, kept: KeptLoop):
         first = kept.run(attempt(), which())

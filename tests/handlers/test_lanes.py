@@ -12,13 +12,13 @@ import pytest
 from sidelamb.control import JobTimeout
 from sidelamb_handlers.attempt import Attempt
 from sidelamb_handlers.decision import SUCCEEDED, Decision, returned
-from sidelamb_handlers.eventloop import KeptLoop
 from sidelamb_handlers.lanes import Lanes
-from tests.handlers.kit import end_loop
 from tests.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable
+
+    from sidelamb_handlers.eventloop import KeptLoop
 
 
 def attempts(count: int) -> list[Attempt]:
@@ -223,13 +223,7 @@ class TestCoroutines:
     """Attempts that are `on_loop`: no thread is kept for them."""
 
     @pytest.fixture
-    def loop(self) -> Iterator[KeptLoop]:
-        kept = KeptLoop()
-        yield kept
-        end_loop(kept)
-
-    @pytest.fixture
-    def lanes_of(self, loop: KeptLoop) -> Callable[..., Lanes]:
+    def lanes_of(self, kept: KeptLoop) -> Callable[..., Lanes]:
         def build(
             every: list[Attempt],
             coroutine: Callable[[Attempt], Awaitable[None]],
@@ -237,7 +231,7 @@ class TestCoroutines:
             run: Callable[[Attempt], Decision] = lambda _: SUCCEEDED,
         ) -> Lanes:
             def begin(a: Attempt, then: Callable[[BaseException | None], None]) -> None:
-                loop.begin(a, coroutine(a), then)
+                kept.begin(a, coroutine(a), then)
 
             return Lanes(every, run, lanes, begin)
 

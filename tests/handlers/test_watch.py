@@ -15,17 +15,17 @@ from sidelamb_handlers import watch as module
 from sidelamb_handlers.attempt import Attempt, Runner
 from sidelamb_handlers.decision import SUCCEEDED, Decision, Outcome
 from sidelamb_handlers.ending import Ending
-from sidelamb_handlers.eventloop import KeptLoop
 from sidelamb_handlers.lanes import Lanes
 from sidelamb_handlers.settler import Settler
 from sidelamb_handlers.watch import Watch
-from tests.handlers.kit import STORE, end_loop
+from tests.handlers.kit import STORE
 from tests.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from sidelamb.registry import Registry
+    from sidelamb_handlers.eventloop import KeptLoop
 
 TICK_S = 0.02
 STOP_S = 0.1
@@ -35,13 +35,6 @@ STOP_S = 0.1
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same watch, a little faster."""
     monkeypatch.setattr(module, "TICK_S", TICK_S)
-
-
-@pytest.fixture
-def loop() -> Iterator[KeptLoop]:
-    kept = KeptLoop()
-    yield kept
-    end_loop(kept)
 
 
 class Watched:
@@ -90,8 +83,8 @@ class Watched:
 
 
 @pytest.fixture
-def watched(jobs: Registry, loop: KeptLoop) -> Watched:
-    return Watched(jobs, loop)
+def watched(jobs: Registry, kept: KeptLoop) -> Watched:
+    return Watched(jobs, kept)
 
 
 def call(name: str, *args: Any, **fields: Any) -> dict[str, Any]:
