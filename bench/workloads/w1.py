@@ -13,6 +13,7 @@ from bench.meter import cpu_s
 from bench.redis_process import RedisProcess
 from bench.workloads.drain import fill
 from bench.workloads.workload import Column, Workload
+from sidelamb.resp import packed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,8 +69,7 @@ def limit(sizes: Sizes) -> Iterator[tuple[str, Figures]]:
 
 def _loop(server: RedisProcess, jobs: int) -> Figures:
     """Send a push that is ready, and read its answer, again and again."""
-    words = ("LPUSH", "queue:default", PAYLOAD)
-    command = (f"*{len(words)}\r\n" + "".join(f"${len(word)}\r\n{word}\r\n" for word in words)).encode()
+    command = packed(("LPUSH", "queue:default", PAYLOAD))
     with socket.create_connection(("127.0.0.1", server.port)) as redis:
         redis.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         cpu, before, began = time.process_time(), cpu_s([server.pid]), time.perf_counter()
